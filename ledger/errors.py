@@ -1,0 +1,205 @@
+"""What can go wrong below the command line, each with its facts as fields.
+
+GpuledgerError
+├── LedgerMissing          no file there                            exit 78
+├── LedgerExists           init where a ledger (or its lock) lies         5
+├── NotALedger             another kind of file                          65
+├── NewerFormat            made by a later release                       65
+├── UnknownEvent           an event kind or version from later           65
+├── NetworkFilesystem      locks lie there                               78
+├── NotPermitted           the operating system says no                  77
+├── StorageFailed          disk full, I/O error                          74
+├── Damaged                the record does not hold together              1
+│   ├── BrokenChain        an event that does not link or decode          1
+│   └── LostTail           the log is behind its own note                 1
+├── LockTimeout            somebody holds the ledger too long            75
+├── KeyReused              a retry key with another request               5
+└── replay.errors …        what a request can run into
+
+The lower floors raise facts; only the command line turns them into sentences.
+"""
+
+from __future__ import annotations
+
+
+class GpuledgerError(Exception):
+    """The root: `code` names the failure for programs, `facts` holds its fields."""
+
+    code = "failed"
+
+    def __init__(self, **facts: object) -> None:
+        super().__init__(self.code, facts)
+        self.facts = facts
+
+    def __str__(self) -> str:
+        told = ", ".join(f"{name}={value!r}" for name, value in self.facts.items())
+        return f"{self.code}({told})"
+
+
+class LedgerMissing(GpuledgerError):
+    """There is no ledger at `path`."""
+
+    code = "ledger_missing"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path=path)
+        self.path = path
+
+
+class LedgerExists(GpuledgerError):
+    """`init` where something lies already: `what` is `ledger` or `lock`."""
+
+    code = "already_there"
+
+    def __init__(self, path: str, what: str) -> None:
+        super().__init__(path=path, what=what)
+        self.path = path
+        self.what = what
+
+
+class NotALedger(GpuledgerError):
+    """The file at `path` is something else; `found` says what."""
+
+    code = "not_a_ledger"
+
+    def __init__(self, path: str, found: str) -> None:
+        super().__init__(path=path, found=found)
+        self.path = path
+        self.found = found
+
+
+class NewerFormat(GpuledgerError):
+    """The ledger's format number is above what this release knows."""
+
+    code = "newer_format"
+
+    def __init__(self, path: str, found: int, known: int) -> None:
+        super().__init__(path=path, found=found, known=known)
+        self.path = path
+        self.found = found
+        self.known = known
+
+
+class UnknownEvent(GpuledgerError):
+    """An event of a kind or version that this release cannot fold."""
+
+    code = "unknown_event"
+
+    def __init__(self, seq: int, kind: str, version: int) -> None:
+        super().__init__(seq=seq, kind=kind, version=version)
+        self.seq = seq
+        self.kind = kind
+        self.version = version
+
+
+class NetworkFilesystem(GpuledgerError):
+    """`path` lies on a filesystem whose locks cannot be trusted."""
+
+    code = "network_filesystem"
+
+    def __init__(self, path: str, filesystem: str) -> None:
+        super().__init__(path=path, filesystem=filesystem)
+        self.path = path
+        self.filesystem = filesystem
+
+
+class NotPermitted(GpuledgerError):
+    """The operating system refuses: `wanted` is `read`, `write` or `create`; `group` may help."""
+
+    code = "not_permitted"
+
+    def __init__(self, path: str, wanted: str, group: str | None = None) -> None:
+        super().__init__(path=path, wanted=wanted, group=group)
+        self.path = path
+        self.wanted = wanted
+        self.group = group
+
+
+class StorageFailed(GpuledgerError):
+    """Writing or reading the disk failed; `full` where there was no room."""
+
+    code = "storage_failed"
+
+    def __init__(self, path: str, why: str, *, full: bool = False) -> None:
+        super().__init__(path=path, why=why, full=full)
+        self.path = path
+        self.why = why
+        self.full = full
+
+
+class Damaged(GpuledgerError):
+    """The file is malformed; `why` is what SQLite or a check said."""
+
+    code = "damaged"
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(path=path, why=why)
+        self.path = path
+        self.why = why
+
+
+class BrokenChain(Damaged):
+    """The event at `seq` does not link to the one before, or cannot be decoded."""
+
+    code = "broken_chain"
+
+    def __init__(self, path: str, why: str, seq: int) -> None:
+        super().__init__(path, why)
+        self.facts["seq"] = seq
+        self.seq = seq
+
+
+class LostTail(Damaged):
+    """The note in the lock file knows more than the log.
+
+    `first`..`last` are the missing seqs; where both are equal to a seq that is
+    present, its hash is another than the one noted.
+    """
+
+    code = "lost_tail"
+
+    def __init__(self, path: str, why: str, *, first: int, last: int) -> None:
+        super().__init__(path, why)
+        self.facts.update(first=first, last=last)
+        self.first = first
+        self.last = last
+
+
+class LockTimeout(GpuledgerError):
+    """Nobody let go of the ledger within `waited_s` seconds.
+
+    `pid`, `host`, `user` and `since_us` (microseconds UTC) tell who holds it, where known.
+    """
+
+    code = "lock_timeout"
+
+    def __init__(
+        self,
+        path: str,
+        waited_s: float,
+        *,
+        pid: int | None = None,
+        host: str | None = None,
+        user: str | None = None,
+        since_us: int | None = None,
+    ) -> None:
+        super().__init__(
+            path=path, waited_s=waited_s, pid=pid, host=host, user=user, since_us=since_us
+        )
+        self.path = path
+        self.waited_s = waited_s
+        self.pid = pid
+        self.host = host
+        self.user = user
+        self.since_us = since_us
+
+
+class KeyReused(GpuledgerError):
+    """The actor used this retry key for another request, recorded at `seq`."""
+
+    code = "key_reused"
+
+    def __init__(self, key: str, seq: int) -> None:
+        super().__init__(key=key, seq=seq)
+        self.key = key
+        self.seq = seq

@@ -1,0 +1,127 @@
+"""What a request can run into, each with its facts as fields.
+
+GpuledgerError
+├── BadRequest             malformed: a name, a count, a note          exit 2
+├── Refused                well-formed, turned down; recorded     2, 4, 77 by reason
+├── NoSuchTask             nothing of that name or id runs                3
+├── NoSuchServer           no server, or no GPU of that index, in the pool    3
+├── TaskInUse              the actor already runs a task of that name        5
+├── AmbiguousTask          several users run a task of that name           5
+├── ServerInUse            a pool change would end allocations              5
+├── NotEmpty               an import into a ledger that has allocations      5
+└── ReasonNeeded           the act wants --reason                       2
+"""
+
+from __future__ import annotations
+
+from ..ledger.errors import GpuledgerError
+
+
+class BadRequest(GpuledgerError):
+    """`field` has `value`, which is not what was `expected` (a short English phrase)."""
+
+    code = "bad_request"
+
+    def __init__(self, field: str, value: object, expected: str) -> None:
+        super().__init__(field=field, value=value, expected=expected)
+        self.field = field
+        self.value = value
+        self.expected = expected
+
+
+class Refused(GpuledgerError):
+    """A well-formed request that was turned down.
+
+    `reason` is one of `refusal.REASONS`; `seq` is where the refusal stands in the log
+    (that of the earlier one where the same was refused within a minute); the other
+    facts are those of `refusal.Refusal`: what was asked, what is free where, and
+    who holds what was named.
+    """
+
+    code = "refused"
+
+    def __init__(self, reason: str, seq: int, **facts: object) -> None:
+        super().__init__(reason=reason, seq=seq, **facts)
+        self.reason = reason
+        self.seq = seq
+
+
+class NoSuchTask(GpuledgerError):
+    """No running allocation is called `task` (a name, or `@id`) for `user`; `ended` where it ran once."""
+
+    code = "no_such_task"
+
+    def __init__(self, task: str, user: str, *, ended: bool = False) -> None:
+        super().__init__(task=task, user=user, ended=ended)
+        self.task = task
+        self.user = user
+        self.ended = ended
+
+
+class NoSuchServer(GpuledgerError):
+    """The pool has no `server`, or it has no GPU `gpu`; `known` lists what it has."""
+
+    code = "no_such_server"
+
+    def __init__(self, server: str, known: tuple[str, ...], gpu: int | None = None) -> None:
+        super().__init__(server=server, known=known, gpu=gpu)
+        self.server = server
+        self.known = known
+        self.gpu = gpu
+
+
+class TaskInUse(GpuledgerError):
+    """`user` already runs `task` as allocation `allocation`."""
+
+    code = "task_in_use"
+
+    def __init__(self, task: str, user: str, allocation: int) -> None:
+        super().__init__(task=task, user=user, allocation=allocation)
+        self.task = task
+        self.user = user
+        self.allocation = allocation
+
+
+class AmbiguousTask(GpuledgerError):
+    """Several users run `task`: `allocations` are their ids, `users` their names."""
+
+    code = "ambiguous_task"
+
+    def __init__(self, task: str, allocations: tuple[int, ...], users: tuple[str, ...]) -> None:
+        super().__init__(task=task, allocations=allocations, users=users)
+        self.task = task
+        self.allocations = allocations
+        self.users = users
+
+
+class ServerInUse(GpuledgerError):
+    """A pool change would end `allocations` on `server`; `change` is `removed`, `shrunk` or `swapped`."""
+
+    code = "server_in_use"
+
+    def __init__(self, server: str, change: str, allocations: tuple[int, ...]) -> None:
+        super().__init__(server=server, change=change, allocations=allocations)
+        self.server = server
+        self.change = change
+        self.allocations = allocations
+
+
+class NotEmpty(GpuledgerError):
+    """An import wants a ledger without allocations; this one has its first at `seq`."""
+
+    code = "not_empty"
+
+    def __init__(self, seq: int) -> None:
+        super().__init__(seq=seq)
+        self.seq = seq
+
+
+class ReasonNeeded(GpuledgerError):
+    """`act` would end others' `allocations` and wants a reason."""
+
+    code = "reason_needed"
+
+    def __init__(self, act: str, allocations: tuple[int, ...]) -> None:
+        super().__init__(act=act, allocations=allocations)
+        self.act = act
+        self.allocations = allocations
