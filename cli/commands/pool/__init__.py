@@ -1,0 +1,1 @@
+"""The `pool` commands: show, template, check, diff and apply."""
