@@ -89,19 +89,21 @@ _REPLAY = frozenset(
 )
 
 
-def __getattr__(name: str) -> object:
-    """Load the module that holds a public name, the first time somebody asks for it."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
-    if name in _HANDLE:
-        home = "gpuledger.handle"
-    elif name in _REPLAY:
-        home = "gpuledger.replay.errors"
-    else:
-        home = "gpuledger.ledger.errors"
-    value: object = getattr(import_module(home), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # a checker that saw this would believe every misspelt name
+
+    def __getattr__(name: str) -> object:
+        """Load the module that holds a public name, the first time somebody asks for it."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
+        if name in _HANDLE:
+            home = "gpuledger.handle"
+        elif name in _REPLAY:
+            home = "gpuledger.replay.errors"
+        else:
+            home = "gpuledger.ledger.errors"
+        value: object = getattr(import_module(home), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:
