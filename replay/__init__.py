@@ -1,0 +1,1 @@
+"""What the events mean: state, decisions, snapshots, usage, time travel."""
