@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gpuledger.cli.hostrange import compress, expand, gpu_indices, gpu_text, place_text, places
 from gpuledger.replay.errors import BadRequest
 from gpuledger.replay.request import Placed
-from hypothesis import given
-from hypothesis import strategies as st
 
 NUMBERS = st.integers(0, 2_000)
 STEMS = st.sampled_from(["gpu-server-", "venus", "h100-", "n", "机器", "r1c", "a.b_c-"])
