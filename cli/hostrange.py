@@ -12,7 +12,7 @@ server whose name is a bare number therefore stands first or behind a server wit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
 
 from ..replay.errors import BadRequest
@@ -29,14 +29,18 @@ RANGE_RULE = "a host range such as gpu-server-[0-3] or venus[001-121]"
 GPU_RULE = "GPU indices such as 0-1,4"
 
 
-def expand(text: str, *, field: str = "server") -> tuple[str, ...]:
+Check = Callable[[str, str], str]
+"""Takes field and name, gives the name as it is kept; raises BadRequest."""
+
+
+def expand(text: str, *, field: str = "server", check: Check = checked_name) -> tuple[str, ...]:
     """The server names that a text means, in its order. Raises BadRequest.
 
     A name that comes twice is an error, so that no range overlaps another unnoticed.
     """
     names: list[str] = []
     for part in _parts(text, field):
-        names += _expand_one(part, text, field)
+        names += [check(field, name) for name in _expand_one(part, text, field)]
         if len(names) > MOST_SERVERS:
             raise BadRequest(field, text, f"at most {MOST_SERVERS:,} servers")
     _each_once(names, text, field)
@@ -48,7 +52,8 @@ def places(text: str, *, field: str = "server") -> tuple[Placed, ...]:
     found: list[Placed] = []
     for server, listed in _with_gpus(_parts(text, field)):
         gpus = None if listed is None else gpu_indices(listed, field=field)
-        found += [Placed(name, gpus) for name in _expand_one(server, text, field)]
+        names = _expand_one(server, text, field)
+        found += [Placed(checked_name(field, name), gpus) for name in names]
         if len(found) > MOST_SERVERS:
             raise BadRequest(field, text, f"at most {MOST_SERVERS:,} servers")
     _each_once([place.server for place in found], text, field)
@@ -92,7 +97,12 @@ def compress(names: Sequence[str]) -> str:
     Neighbours that differ in their last number fold into one range; each name is
     expected once.
     """
-    return ",".join(_folded(group) for group in _alike(names))
+    return ",".join(text for text, _ in fold(names))
+
+
+def fold(names: Sequence[str]) -> list[tuple[str, int]]:
+    """The same as single ranges, each with the number of neighbours that it stands for."""
+    return [(_folded(run), len(run)) for run in _alike(names)]
 
 
 def _parts(text: str, field: str) -> list[str]:
@@ -139,7 +149,7 @@ def _number(text: str, whole: str, field: str) -> int:
 def _expand_one(part: str, text: str, field: str) -> list[str]:
     """The names of one part; its brackets multiply from the left."""
     if "[" not in part:
-        return [checked_name(field, part)]
+        return [part]
     fixed, choices, total = [], [], 1
     rest = part
     while "[" in rest:
@@ -150,11 +160,10 @@ def _expand_one(part: str, text: str, field: str) -> list[str]:
         total *= len(choices[-1])
         if total > MOST_SERVERS:
             raise BadRequest(field, text, f"at most {MOST_SERVERS:,} servers")
-    made = []
-    for chosen in product(*choices):
-        name = "".join(a + b for a, b in zip(fixed, chosen, strict=True)) + rest
-        made.append(checked_name(field, name))
-    return made
+    return [
+        "".join(a + b for a, b in zip(fixed, chosen, strict=True)) + rest
+        for chosen in product(*choices)
+    ]
 
 
 def _numbers(inner: str, text: str, field: str) -> list[str]:
