@@ -14,6 +14,9 @@ GpuledgerError
 │   └── LostTail           the log is behind its own note                 1
 ├── LockTimeout            somebody holds the ledger too long            75
 ├── KeyReused              a retry key with another request               5
+├── HeadMoved              the log ends elsewhere (replicated logs only)   4
+├── NoSuchGroup            init --group with a name nobody knows         78
+├── UnsuitableFolder       init --group in a folder that is not shared   78
 └── replay.errors …        what a request can run into
 
 The lower floors raise facts; only the command line turns them into sentences.
@@ -203,3 +206,35 @@ class KeyReused(GpuledgerError):
         super().__init__(key=key, seq=seq)
         self.key = key
         self.seq = seq
+
+
+class HeadMoved(GpuledgerError):
+    """The log ends at `found`, not at `expected`, where an append was to follow."""
+
+    code = "head_moved"
+
+    def __init__(self, expected: int, found: int) -> None:
+        super().__init__(expected=expected, found=found)
+        self.expected = expected
+        self.found = found
+
+
+class NoSuchGroup(GpuledgerError):
+    """This machine knows no group called `group`."""
+
+    code = "no_such_group"
+
+    def __init__(self, group: str) -> None:
+        super().__init__(group=group)
+        self.group = group
+
+
+class UnsuitableFolder(GpuledgerError):
+    """The folder at `path` is in use and not shared with `group`; init will not change it."""
+
+    code = "unsuitable_folder"
+
+    def __init__(self, path: str, group: str) -> None:
+        super().__init__(path=path, group=group)
+        self.path = path
+        self.group = group

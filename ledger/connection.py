@@ -1,0 +1,118 @@
+"""Opening a ledger: by its writer, under the lock, and by a reader, who never needs it.
+
+Before anything is changed the file is known to be a ledger; what the pragmas answer is
+read back, since a failed switch to WAL shows only there.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from urllib.parse import quote
+
+from .descriptors import group_of
+from .errors import Damaged, LedgerMissing, NewerFormat, NotALedger, NotPermitted, StorageFailed
+from .failure import BUSY_S, translated
+from .format import APPLICATION_ID, FORMAT, TRIGGERS
+
+__all__ = ["Place", "identify", "open_writer", "place_of"]
+
+Place = tuple[int, int]
+"""Which file a path names: device and inode."""
+
+_SAFE = (
+    "PRAGMA trusted_schema=OFF",
+    "PRAGMA cell_size_check=ON",
+    "PRAGMA mmap_size=0",
+)
+
+
+def place_of(path: str) -> Place:
+    """Return which file `path` names; raise where it can be no ledger."""
+    try:
+        found = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise LedgerMissing(path) from None
+    except PermissionError as error:
+        raise NotPermitted(path, "read") from error
+    except OSError as error:
+        raise StorageFailed(path, error.strerror or str(error)) from error
+    if stat.S_ISDIR(found.st_mode):
+        raise NotALedger(path, "a folder")
+    if not stat.S_ISREG(found.st_mode):
+        raise NotALedger(path, "not a regular file")
+    if found.st_size == 0:
+        raise NotALedger(path, "an empty file")
+    return found.st_dev, found.st_ino
+
+
+def open_writer(path: str) -> sqlite3.Connection:
+    """Open the ledger at `path` for writing; the file lock must be held.
+
+    No transaction is open on return; every one is begun and ended by name.
+    """
+    place_of(path)
+    if not os.access(path, os.W_OK):
+        raise NotPermitted(path, "write", group_of(path))
+    with translated(path, "write"):
+        connection = connect(path, "mode=rw")
+        try:
+            identify(connection, path)
+            _check_triggers(connection, path)
+            _durable(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def connect(path: str, how: str) -> sqlite3.Connection:
+    """Connect by URI with the parameters `how` and the pragmas that distrust the file."""
+    connection = sqlite3.connect(
+        f"file:{quote(uri_path(path))}?{how}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        timeout=BUSY_S,
+    )
+    for pragma in _SAFE:
+        connection.execute(pragma)
+    return connection
+
+
+def uri_path(path: str) -> str:
+    """Return `path` as SQLite wants it in a URI: absolute, with forward slashes."""
+    whole = os.path.abspath(path)
+    if os.sep == "\\":
+        whole = "/" + whole.replace("\\", "/")
+    return whole
+
+
+def identify(connection: sqlite3.Connection, path: str) -> None:
+    """Raise NotALedger or NewerFormat unless the open file is a ledger that we can read."""
+    (ours,) = connection.execute("PRAGMA application_id").fetchone()
+    if ours != APPLICATION_ID:
+        raise NotALedger(path, "another program's database")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > FORMAT:
+        raise NewerFormat(path, version, FORMAT)
+    if version < 1:
+        raise NotALedger(path, f"a ledger of format {version}, which never was")
+
+
+def _check_triggers(connection: sqlite3.Connection, path: str) -> None:
+    """Refuse to write where somebody's own trigger would run inside our transaction."""
+    rows = connection.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
+    for name, sql in rows.fetchall():
+        if TRIGGERS.get(name) != sql:
+            raise Damaged(path, f"a trigger that is not gpuledger's: {name}")
+
+
+def _durable(connection: sqlite3.Connection, path: str) -> None:
+    """Ask for the write-ahead log, synced at each commit, and read back that it is so."""
+    mode = connection.execute("PRAGMA journal_mode=WAL").fetchall()
+    connection.execute("PRAGMA synchronous=FULL").fetchall()
+    level = connection.execute("PRAGMA synchronous").fetchall()
+    if mode != [("wal",)] or level != [(2,)]:
+        raise StorageFailed(path, f"no durable journal: {mode!r}, {level!r}")

@@ -1,0 +1,173 @@
+"""Making a ledger: wholly, or not at all, and never over an existing file.
+
+Under the lock the database is built beside its place under another name, synced, and
+linked into place, which fails where something lies there. Killed on the way, it leaves a
+file that the next `init` clears away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from . import note
+from .chain import seal
+from .descriptors import give, lock_mode
+from .errors import LedgerExists, NotALedger, NotPermitted, StorageFailed
+from .event import START, Draft, Event
+from .failure import translated
+from .filesystem import refuse_network
+from .folder import Sharing, prepare
+from .format import APPLICATION_ID, FORMAT, LOCK_SUFFIX
+from .lock import LedgerLock
+from .row import insert
+from .witness import id_in
+
+if TYPE_CHECKING:
+    from sqlite_utils import Migrations
+
+_NEW_SUFFIX = ".new"
+_TIMEOUT_S = 10.0
+
+
+def create(
+    path: str,
+    first: Draft,
+    *,
+    store_migrations: Sequence[Migrations] = (),
+    group: str | None = None,
+    public: bool = False,
+) -> Event:
+    """Make the ledger at `path` with `first` as its event 1; raise LedgerExists where one lies.
+
+    `group` shares it with a group of this machine; `public` lets everybody else read it.
+    Without either it is its maker's own.
+    """
+    path = os.path.realpath(path)
+    ledger = id_in(first.data)
+    event = seal(first, START)
+    sharing = Sharing.of(group, public=public)
+    _refuse_existing(path)
+    refuse_network(path)
+    with _permitted(path, group):
+        prepare(os.path.dirname(path), sharing)
+        lock = LedgerLock(path + LOCK_SUFFIX, path)
+        fd = lock.acquire(_TIMEOUT_S)
+        noted = None
+        try:
+            _refuse_remembered(path, fd)
+            give(fd, lock_mode(sharing.file_mode), sharing.gid)
+            _build(path, event, store_migrations, sharing)
+            noted = note.encode_note(note.Note(ledger, 1, event.hash))
+        finally:
+            lock.release(noted)
+            lock.close()
+    return event
+
+
+def _refuse_existing(path: str) -> None:
+    """Raise where something lies at `path`; clear away what an init killed at its end left."""
+    try:
+        found = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except PermissionError as error:
+        raise NotPermitted(path, "create") from error
+    with contextlib.suppress(OSError):
+        if os.path.samestat(found, os.lstat(path + _NEW_SUFFIX)):
+            os.unlink(path + _NEW_SUFFIX)
+    if os.path.isdir(path):
+        raise NotALedger(path, "a folder")
+    raise LedgerExists(path, "ledger")
+
+
+def _refuse_remembered(path: str, fd: int) -> None:
+    """Raise where the lock file knows of a ledger that is gone, or one came in the meantime."""
+    _refuse_existing(path)
+    if note.decode_note(note.read_at(fd, note.NOTE_SIZE, note.NOTE_AT)) is not None:
+        raise LedgerExists(path, "lock")
+
+
+def _build(path: str, event: Event, stores: Sequence[Migrations], sharing: Sharing) -> None:
+    """Make the database beside `path` and put it in place, all of it synced."""
+    new = path + _NEW_SUFFIX
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(new + suffix)
+    try:
+        fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            give(fd, sharing.file_mode, sharing.gid)
+            _fill(new, event, stores)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        _place(new, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(new)
+    _sync_folder(os.path.dirname(path))
+
+
+def _fill(new: str, event: Event, stores: Sequence[Migrations]) -> None:
+    """Write the whole database at `new`: in one transaction, then set to WAL and closed."""
+    from .schema import migrate
+
+    connection = sqlite3.connect(new, isolation_level=None)
+    try:
+        connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version={FORMAT}")
+        connection.execute("BEGIN IMMEDIATE")
+        migrate(connection, stores)
+        insert(connection, event)
+        connection.execute("COMMIT")
+        mode = connection.execute("PRAGMA journal_mode=WAL").fetchall()
+        if mode != [("wal",)]:
+            raise StorageFailed(new, f"no write-ahead log: {mode!r}")
+    finally:
+        connection.close()
+
+
+def _place(new: str, path: str) -> None:
+    """Give the file at `new` the name `path`, unless something has it."""
+    try:
+        try:
+            os.link(new, path)
+        except FileExistsError:
+            raise
+        except (OSError, AttributeError, NotImplementedError):
+            # No hard links here (FAT, Windows shares): the lock keeps other inits away.
+            if os.path.lexists(path):
+                raise FileExistsError(path) from None
+            os.rename(new, path)
+    except FileExistsError:
+        raise LedgerExists(path, "ledger") from None
+
+
+def _sync_folder(folder: str) -> None:
+    """Sync the folder's own entry for the file, where the platform can."""
+    if os.name == "nt":
+        return
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def _permitted(path: str, group: str | None):  # type: ignore[no-untyped-def]
+    """Raise ours for what the system says to making a file."""
+    try:
+        with translated(path, "create"):
+            yield
+    except PermissionError as error:
+        raise NotPermitted(path, "create", group) from error
+    except OSError as error:
+        import errno
+
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise StorageFailed(path, error.strerror or str(error), full=full) from error

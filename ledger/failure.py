@@ -1,0 +1,81 @@
+"""Every error of SQLite, as the error of ours that it means. The one place where they are read."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+
+from .descriptors import group_of
+from .errors import (
+    Damaged,
+    GpuledgerError,
+    LedgerMissing,
+    LockTimeout,
+    NotALedger,
+    NotPermitted,
+    StorageFailed,
+)
+
+PERM, BUSY, LOCKED, READONLY, IOERR, CORRUPT = 3, 5, 6, 8, 10, 11
+FULL, CANTOPEN, PROTOCOL, NOTADB = 13, 14, 15, 26
+
+
+BUSY_S = 5.0
+"""How long SQLite itself waits for its own locks, in seconds."""
+
+
+def code_of(error: sqlite3.Error) -> int:
+    """Return SQLite's primary result code of `error`, 0 where Python itself raised it."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+@contextlib.contextmanager
+def translated(path: str, wanted: str) -> Iterator[None]:
+    """Raise ours for SQLite's errors; `wanted` is `read`, `write` or `create`."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise translate(error, path, wanted) from error
+
+
+def fault(error: sqlite3.Error, path: str, wanted: str) -> Exception:
+    """Return ours for what the storage did, `error` itself for what the caller did.
+
+    A broken constraint or a wrong use of the driver is a bug, not a state of the disk.
+    """
+    mine = isinstance(error, sqlite3.IntegrityError) or not code_of(error)
+    return error if mine else translate(error, path, wanted)
+
+
+def translate(error: sqlite3.Error, path: str, wanted: str) -> GpuledgerError:
+    """Return the error of ours that `error` on the ledger at `path` means."""
+    code, why = code_of(error), str(error)
+    if code == NOTADB:
+        return NotALedger(path, "a file that is no database")
+    if code in (PERM, READONLY, CANTOPEN):
+        return _closed(path, wanted, why)
+    if code in (BUSY, LOCKED, PROTOCOL):
+        return LockTimeout(path, BUSY_S)
+    if code in (FULL, IOERR):
+        return StorageFailed(path, why, full=code == FULL or _is_full(path))
+    return Damaged(path, why)
+
+
+def _closed(path: str, wanted: str, why: str) -> GpuledgerError:
+    if not os.path.lexists(path):
+        return LedgerMissing(path)
+    if _is_full(path):
+        return StorageFailed(path, why, full=True)
+    return NotPermitted(path, wanted, group_of(path))
+
+
+def _is_full(path: str) -> bool:
+    """Say whether the filesystem has no room: SQLite calls that an I/O error now and then."""
+    if not hasattr(os, "statvfs"):
+        return False
+    try:
+        return os.statvfs(os.path.dirname(path) or ".").f_bavail == 0
+    except OSError:
+        return False

@@ -1,0 +1,187 @@
+"""Reading a ledger without ever locking out a writer, whatever one may do with its folder.
+
+Three ways, tried in this order. Live (`mode=ro`): beside writers. Immutable: where no -wal
+lies beside the file and we may not make one, as on read-only media, with the file's stat
+compared before and after. A private copy of file and -wal: where the -wal has no -shm and
+we may not make one.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from .connection import Place, connect, identify, place_of
+from .descriptors import group_of
+from .errors import NotPermitted, StorageFailed
+from .failure import BUSY_S, CANTOPEN, PERM, READONLY, code_of, translate
+from .filesystem import refuse_network
+from .inherited import keep_for_ever
+from .private_copy import PrivateCopy
+
+T = TypeVar("T")
+Stamp = tuple[int, ...]
+
+
+class _Moved(Exception):
+    """The file changed under a reading that relies on its lying still."""
+
+
+class Reader:
+    """Reads the ledger at `path`; opens at the first reading, and anew where it was replaced.
+
+    Safe to share between threads, and after a fork.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = os.path.realpath(path)
+        self._guard = threading.RLock()
+        self._pid = os.getpid()
+        self._connection: sqlite3.Connection | None = None
+        self._place: Place = (0, 0)
+        self._still: Stamp | None = None
+        self._copy: PrivateCopy | None = None
+
+    def read(self, fn: Callable[[sqlite3.Connection], T]) -> T:
+        """Return `fn(connection)`, run inside one read transaction.
+
+        `fn` may run more than once, where the file moved, and must finish within 50 ms:
+        a longer transaction lets the -wal grow. Whatever it returns must not read on.
+        """
+        if self._pid != os.getpid():
+            self._after_fork()
+        with self._guard:
+            deadline = time.monotonic() + BUSY_S
+            while True:
+                try:
+                    return self._once(fn)
+                except _Moved:
+                    self._drop()
+                    if time.monotonic() > deadline:
+                        raise StorageFailed(self.path, "the file never lies still") from None
+                except BaseException:
+                    if self._still is not None:
+                        self._drop()
+                    raise
+
+    def close(self) -> None:
+        """Close; the next reading opens anew."""
+        if self._pid != os.getpid():
+            self._after_fork()
+        with self._guard:
+            self._drop()
+
+    def _once(self, fn: Callable[[sqlite3.Connection], T]) -> T:
+        connection = self._connection
+        if connection is None or place_of(self.path) != self._place:
+            self._drop()
+            connection = self._open()
+        if self._still is None:
+            return self._within(connection, fn)
+        if self._still != stamp(self.path):
+            raise _Moved
+        try:
+            result = self._within(connection, fn)
+        except Exception:
+            if self._still != stamp(self.path):
+                raise _Moved from None
+            raise
+        if self._still != stamp(self.path):
+            raise _Moved
+        return result
+
+    def _within(
+        self, connection: sqlite3.Connection, fn: Callable[[sqlite3.Connection], T]
+    ) -> T:
+        try:
+            connection.execute("BEGIN")
+            try:
+                return fn(connection)
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            raise translate(error, self.path, "read") from error
+
+    def _open(self) -> sqlite3.Connection:
+        self._place = place_of(self.path)
+        refuse_network(self.path)
+        if not os.access(self.path, os.R_OK):
+            raise NotPermitted(self.path, "read", group_of(self.path))
+        try:
+            connection = self._connected(self.path, "mode=ro")
+        except sqlite3.Error as error:
+            if code_of(error) not in (PERM, READONLY, CANTOPEN):
+                raise translate(error, self.path, "read") from error
+            connection = self._open_still()
+        self._connection = connection
+        return connection
+
+    def _open_still(self) -> sqlite3.Connection:
+        """Open what lies still: the file alone, or a copy of it with its -wal."""
+        still = stamp(self.path)
+        try:
+            if len(still) == len(_NO_WAL):
+                connection = self._connected(self.path, "immutable=1")
+            else:
+                self._copy = PrivateCopy(self.path)
+                connection = self._connected(self._copy.path, "mode=rw")
+        except (sqlite3.Error, OSError) as error:
+            self._drop()
+            if still != stamp(self.path):
+                raise _Moved from None
+            if isinstance(error, sqlite3.Error):
+                raise translate(error, self.path, "read") from error
+            if isinstance(error, PermissionError):
+                raise NotPermitted(self.path, "read", group_of(self.path)) from error
+            raise StorageFailed(self.path, error.strerror or str(error)) from error
+        self._still = still
+        return connection
+
+    def _connected(self, path: str, how: str) -> sqlite3.Connection:
+        connection = connect(path, how)
+        try:
+            identify(connection, self.path)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        copy, self._copy = self._copy, None
+        self._still = None
+        if connection is not None:
+            connection.close()
+        if copy is not None:
+            copy.remove()
+
+    def _after_fork(self) -> None:
+        """Forget the parent's connection, which this process must neither use nor close."""
+        if self._connection is not None:
+            keep_for_ever(self._connection)
+        self._connection = self._copy = self._still = None
+        self._guard = threading.RLock()
+        self._pid = os.getpid()
+
+
+_NO_WAL = (0,) * 5
+
+
+def stamp(path: str) -> Stamp:
+    """Return what changes when the file at `path` or its -wal does: five numbers, ten with a -wal."""
+    mine = _numbers(path)
+    try:
+        beside = _numbers(path + "-wal")
+    except FileNotFoundError:
+        return mine
+    return mine if beside[2] == 0 else mine + beside
+
+
+def _numbers(path: str) -> Stamp:
+    found = os.stat(path)
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

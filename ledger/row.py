@@ -1,0 +1,79 @@
+"""Events as rows: the few statements that the log runs, and what comes back from them."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from .errors import BrokenChain
+from .event import START, Event, Head
+
+RUN = 2000
+"""Rows of one run: a read transaction of a few milliseconds."""
+
+_COLUMNS = "seq, at, kind, version, actor, key, CAST(data AS BLOB), prev, hash"
+_READ = f"SELECT {_COLUMNS} FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+_KEY = f"SELECT {_COLUMNS} FROM events WHERE actor = ? AND key = ?"
+_HEAD = "SELECT seq, hash, at FROM events ORDER BY seq DESC LIMIT 1"
+_INSERT = (
+    "INSERT INTO events (seq, at, kind, version, actor, key, data, prev, hash)"
+    " VALUES (?, ?, ?, ?, ?, ?, CAST(? AS TEXT), ?, ?)"
+)
+
+
+def head_in(connection: sqlite3.Connection) -> Head:
+    """Return the head of the log in `connection`."""
+    row = connection.execute(_HEAD).fetchone()
+    return START if row is None else Head(row[0], row[1], row[2])
+
+
+def read_events(connection: sqlite3.Connection, after: int, upto: int, limit: int) -> list[Event]:
+    """Return at most `limit` events with `after` < seq ≤ `upto`, in order of seq."""
+    try:
+        rows = connection.execute(_READ, (after, upto, limit)).fetchall()
+    except sqlite3.OperationalError as error:
+        if "decode" in str(error):
+            raise _undecodable(connection, after) from error
+        raise
+    return [Event(*row) for row in rows]
+
+
+def find_key(connection: sqlite3.Connection, actor: str, key: str) -> Event | None:
+    """Return the event that `actor` recorded under the retry key `key`, if any."""
+    row = connection.execute(_KEY, (actor, key)).fetchone()
+    return None if row is None else Event(*row)
+
+
+def insert(connection: sqlite3.Connection, event: Event) -> None:
+    """Insert `event` as the last row; the table's triggers refuse it elsewhere."""
+    connection.execute(
+        _INSERT,
+        (
+            event.seq,
+            event.at,
+            event.kind,
+            event.version,
+            event.actor,
+            event.key,
+            event.data,
+            event.prev,
+            event.hash,
+        ),
+    )
+
+
+def _undecodable(connection: sqlite3.Connection, after: int) -> BrokenChain:
+    """Name the first event after `after` whose texts are not UTF-8."""
+    texts = connection.execute(
+        "SELECT seq, CAST(kind AS BLOB), CAST(actor AS BLOB), CAST(key AS BLOB)"
+        " FROM events WHERE seq > ? ORDER BY seq",
+        (after,),
+    )
+    path = connection.execute("PRAGMA database_list").fetchone()[2]
+    seq = after + 1
+    for seq, *columns in texts:
+        try:
+            for column in columns:
+                bytes(column or b"").decode()
+        except UnicodeDecodeError:
+            break
+    return BrokenChain(path, "text that is not UTF-8", seq)
