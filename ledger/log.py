@@ -8,12 +8,14 @@ and its caller folds, decides and tries again.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from .event import Draft, Event, Head
+
+if TYPE_CHECKING:
+    import sqlite3
 
 
 class Turn(Protocol):
