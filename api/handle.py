@@ -1,0 +1,301 @@
+"""The front door for Python: one open ledger, with typed calls for all that the commands do.
+
+    >>> with gpuledger.open() as ledger, ledger.allocate("train", 2, 16) as allocation:
+    ...     print(allocation.servers)
+
+Times are microseconds UTC. Reading never takes the lock; each write is one turn.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from gpuledger.ledger import clock
+from gpuledger.ledger.errors import GpuledgerError
+from gpuledger.ledger.event import Event, Head
+from gpuledger.ledger.sqlite_log import SqliteLog
+from gpuledger.replay import request as requests
+from gpuledger.replay.actor import Actor
+from gpuledger.replay.allocator import Allocator, Recorded
+from gpuledger.replay.catalogue import (
+    AllocationGranted,
+    Asked,
+    AskedRelease,
+    Pool,
+    Share,
+)
+from gpuledger.replay.fold import decode
+from gpuledger.replay.past import load_state, state_at
+from gpuledger.replay.request import Placed
+from gpuledger.replay.state import State
+
+from gpuledger.reports import Reports
+
+if TYPE_CHECKING:
+    from gpuledger.replay.importing import Imported, Source
+
+
+class Allocation:
+    """A grant. As a context manager it is released at the end of the block."""
+
+    def __init__(self, ledger: Ledger, recorded: Recorded) -> None:
+        payload = recorded.payload
+        assert isinstance(payload, AllocationGranted)
+        self._ledger = ledger
+        self.event = recorded.event
+        self.grant = payload
+
+    @property
+    def id(self) -> int:
+        """The allocation's id: the seq of its granted event."""
+        return self.event.seq
+
+    @property
+    def task(self) -> str:
+        """The task's name."""
+        return self.grant.task
+
+    @property
+    def servers(self) -> tuple[Share, ...]:
+        """What it holds on each server: GPU indices, UUIDs, CPUs."""
+        return self.grant.servers
+
+    @property
+    def start(self) -> int:
+        """When it was granted, microseconds UTC."""
+        return self.event.at
+
+    def release(self) -> Released:
+        """Give it back. Raises NoSuchTask where it has ended already."""
+        return self._ledger.release(f"@{self.id}")
+
+    def __enter__(self) -> Allocation:
+        """The allocation itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give it back, unless that was done inside the block."""
+        self._ledger.release(f"@{self.id}", if_held=True)
+
+
+class Released:
+    """What a release ended: `seq` of its event (the head where it ended nothing), and the grants."""
+
+    def __init__(
+        self, seq: int, end: int, grants: Iterable[tuple[Event, AllocationGranted]]
+    ) -> None:
+        self.seq = seq
+        self.end = end
+        self.grants = tuple(grants)
+
+
+class Ledger(Reports):
+    """An open ledger. Threads may share it; a forked child may go on with it.
+
+    `once` is for a program that writes a single time. `notices` are sentences about what
+    was noticed on the way, a snapshot that did not fit for example.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        lock_timeout_s: float = 60.0,
+        once: bool = False,
+        actor: Actor | None = None,
+        clock_us: Callable[[], int] = clock.now_us,
+    ) -> None:
+        self.log = SqliteLog(path, clock=clock_us)
+        self._clock = clock_us
+        self._actor = actor
+        self.notices: list[str] = []
+        self._allocator = Allocator(
+            self.log, timeout_s=lock_timeout_s, once=once, groups=_with_groups
+        )
+
+    @property
+    def path(self) -> str:
+        """Where the ledger lies."""
+        return self.log.path
+
+    @property
+    def actor(self) -> Actor:
+        """Who acts: as given, or whom the kernel says runs this process."""
+        if self._actor is None:
+            from gpuledger.cli.actor import current
+
+            return current()
+        return self._actor
+
+    def allocate(
+        self,
+        task: str,
+        gpus: int,
+        cpus: int | None = None,
+        *,
+        on: tuple[Placed, ...] = (),
+        on_words: tuple[str, ...] = (),
+        here: str | None = None,
+        servers: int = 1,
+        project: str | None = None,
+        note: str | None = None,
+        key: str | None = None,
+        beneficiary: Actor | None = None,
+    ) -> Allocation:
+        """Take GPUs and CPUs for a task; `gpus` and `cpus` are totals over `servers` servers.
+
+        `on` names places (`on_words` as they were typed), `here` the host whose server is
+        meant, `beneficiary` for whom an admin acts. Raises Refused, BadRequest, TaskInUse,
+        NoSuchServer, KeyReused, LockTimeout and what the ledger floor raises.
+        """
+        words = on_words or tuple(map(_words, on))
+        whose = beneficiary.user if beneficiary else None
+        asked = Asked(task, gpus, cpus, servers, words, here, project, note, whose)
+        uid, sid = (beneficiary.uid, beneficiary.sid) if beneficiary else (None, None)
+        request = requests.allocate(asked, on, uid=uid, sid=sid)
+        recorded = self._allocator.allocate(request, self.actor, key=requests.key(key))
+        return Allocation(self, self._told(recorded))
+
+    def release(
+        self,
+        *tasks: str,
+        mine: bool = False,
+        server: str | None = None,
+        user: str | None = None,
+        force: bool = False,
+        reason: str | None = None,
+        if_held: bool = False,
+        key: str | None = None,
+    ) -> Released:
+        """End own tasks or `@ids`, all or nothing; the rest is for admins.
+
+        Raises NoSuchTask, Refused, AmbiguousTask, ReasonNeeded, BadRequest, LockTimeout.
+        """
+        asked = requests.release(AskedRelease(tasks, mine, server, user, force, reason, if_held))
+        recorded = self._allocator.release(asked, self.actor, key=requests.key(key))
+        if recorded is None:
+            return Released(self.log.head().seq, self._clock(), ())
+        self._told(recorded)
+        return self.ended(recorded.event, recorded.payload.allocations)
+
+    def ended(self, event: Event, allocations: Iterable[int]) -> Released:
+        """The grants that an event ended, each read from its own event."""
+        grants = [next(iter(self.log.read(seq - 1, seq))) for seq in allocations]
+        return Released(event.seq, event.at, [(grant, decode(grant)) for grant in grants])
+
+    def reset(self, reason: str | None = None) -> Recorded:
+        """End every allocation; for admins. Raises Refused, ReasonNeeded."""
+        return self._told(self._allocator.reset(self.actor, requests.reason(reason)))
+
+    def pool_apply(
+        self, pool: Pool, *, remove: bool = False, force: bool = False, reason: str | None = None
+    ) -> Recorded | None:
+        """Make the pool what `pool` says; None where it is. Raises Refused, ServerInUse, ReasonNeeded."""
+        why = requests.reason(reason)
+        return self._maybe(
+            self._allocator.apply_pool(pool, self.actor, remove=remove, force=force, reason=why)
+        )
+
+    def drain(self, on: tuple[Placed, ...], reason: str | None = None) -> Recorded | None:
+        """No new work there; None where all of it is drained. Raises Refused, NoSuchServer."""
+        return self._maybe(self._allocator.drain(on, self.actor, requests.reason(reason)))
+
+    def resume(self, on: tuple[Placed, ...], reason: str | None = None) -> Recorded | None:
+        """New work there again; None where none was drained. Raises Refused, NoSuchServer."""
+        return self._maybe(self._allocator.resume(on, self.actor, requests.reason(reason)))
+
+    def import_trace(
+        self, source: Source, progress: Callable[[int, int], None] = lambda done, whole: None
+    ) -> Imported:
+        """Import a past that lies elsewhere; for admins. Raises Refused, NotEmpty."""
+        from gpuledger.replay.importing import import_trace
+
+        return import_trace(self._allocator, source, self.actor, progress)
+
+    def rebuild(self) -> tuple[bytes, int]:
+        """Make snapshot and projections anew from the log: the state hash, and how many were dropped."""
+        return self._allocator.rebuild()
+
+    def state(self, at: int | None = None) -> State:
+        """The state now, or at a past instant: every event with a time up to and at `at`."""
+        return load_state(self.log, self.notices) if at is None else state_at(self.log, at)
+
+    def head(self) -> Head:
+        """Where the log ends."""
+        return self.log.head()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.log.close()
+
+    def __enter__(self) -> Ledger:
+        """The ledger itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def _maybe(self, recorded: Recorded | None) -> Recorded | None:
+        return None if recorded is None else self._told(recorded)
+
+    def _told(self, recorded: Recorded) -> Recorded:
+        self.notices += self._allocator.notices
+        self._allocator.notices.clear()
+        return recorded
+
+
+def _words(place: Placed) -> str:
+    if place.gpus is None:
+        return place.server
+    return f"{place.server}:{','.join(map(str, place.gpus))}"
+
+
+def _with_groups(actor: Actor) -> Actor:
+    from gpuledger.cli.actor import with_groups
+
+    return with_groups(actor)
+
+
+def open(path: str | os.PathLike[str] | None = None, *, lock_timeout_s: float = 60.0) -> Ledger:  # noqa: A001 - the front door's verb
+    """Open the ledger at `path`, or the one that the command line would use. Nothing is read yet."""
+    if path is None:
+        from gpuledger.cli.location import locate
+
+        path = locate().path
+    return Ledger(os.fspath(path), lock_timeout_s=lock_timeout_s)
+
+
+def init(
+    path: str | os.PathLike[str],
+    pool: Pool,
+    *,
+    at: int | None = None,
+    group: str | None = None,
+    public: bool = False,
+    actor: Actor | None = None,
+) -> Event:
+    """Make a ledger with its first pool; returns its first event.
+
+    `at` (microseconds UTC) is for a past that will be imported. `group` shares it with a
+    group of the machine, `public` lets everybody read. Raises LedgerExists, NotPermitted.
+    """
+    from gpuledger.replay.founding import found
+
+    with Ledger(os.fspath(path), actor=actor) as ledger:
+        event = found(ledger.path, pool, ledger.actor, at=at, group=group, public=public)
+        ledger.rebuild()
+    return event

@@ -1,0 +1,138 @@
+"""The reading half of a ledger handle: history, audit, verification, export.
+
+Nothing here takes the lock or writes. Each report has one `now` and one head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from gpuledger.ledger.event import Head
+from gpuledger.ledger.format import LOCK_SUFFIX
+from gpuledger.ledger.note import read_note
+from gpuledger.ledger.sqlite_log import SqliteLog
+from gpuledger.replay import episode, usage
+from gpuledger.replay.errors import BadRequest, NoSuchServer
+from gpuledger.replay.history import Spell, spells
+from gpuledger.replay.holding import Holding
+from gpuledger.replay.interval import Window
+from gpuledger.replay.past import Past, load_past, on_server, replayed, state_at
+from gpuledger.replay.snapshot_store import Misfit
+from gpuledger.replay.transition import Transition, transition
+from gpuledger.replay.verification import Verified, verify
+
+Answer = TypeVar("Answer")
+
+
+class Reports:
+    """What can be asked of a ledger's past. Windows are half open, microseconds UTC."""
+
+    log: SqliteLog
+    notices: list[str]
+    _clock: Callable[[], int]
+
+    def history(self, window: Window) -> tuple[list[Spell], Head]:
+        """The allocations that share an instant with the window, by id, and the head it was read at."""
+
+        def ask(past: Past) -> tuple[list[Spell], Head]:
+            return spells(past.during(window)), past.state.head
+
+        return self._ask(ask)
+
+    def who(
+        self, server: str, gpus: tuple[int, ...] | None = None, window: Window | None = None
+    ) -> tuple[list[tuple[int, Holding]], Head]:
+        """Who held a server's GPUs: pairs of GPU index and holding, by GPU, then by start.
+
+        All of time where no window is given. Raises NoSuchServer where the pool never had it.
+        """
+        state, holdings = on_server(self.log, server, self.notices)
+        piece = state.server(server)
+        if not holdings and piece is None:
+            raise NoSuchServer(server, state.pool.servers)
+        indices = {gpu for holding in holdings for gpu in holding.gpus}
+        indices |= {card.index for card in piece.facts.gpus} if piece is not None else set()
+        for gpu in gpus or ():
+            if gpu not in indices:
+                raise NoSuchServer(server, tuple(map(str, sorted(indices))), gpu)
+        pairs = [
+            (gpu, holding)
+            for holding in holdings
+            if window is None or window.meets(holding.start, holding.end)
+            for gpu in holding.gpus
+            if gpus is None or gpu in gpus
+        ]
+        return sorted(
+            pairs, key=lambda pair: (pair[0], pair[1].start, pair[1].allocation)
+        ), state.head
+
+    def usage(self, window: Window, by: tuple[str, ...] = ("user",)) -> tuple[usage.Usage, Head]:
+        """Sums by user, project, server or task; what is yet to come counts for nothing.
+
+        Raises BadRequest for an unknown dimension.
+        """
+        for name in by:
+            if name not in usage.DIMENSIONS:
+                raise BadRequest("by", name, "some of " + ", ".join(usage.DIMENSIONS))
+
+        def ask(past: Past) -> tuple[usage.Usage, Head]:
+            now = max(self._clock(), past.state.head.at)
+            until = max(window.from_us, min(window.to_us, now))
+            past_only = Window(window.from_us, until)
+            used = usage.usage(past.during(past_only), past.capacities, past_only, by)
+            return used, past.state.head
+
+        return self._ask(ask)
+
+    def refusals(self, window: Window) -> tuple[list[episode.Episode], Head]:
+        """Unmet demand: the episodes whose last refusal lies in the window or whose first does."""
+        head = self.log.head()
+        first = self._first_seq(window.from_us - episode.SILENCE_US, head.seq)
+        events = self.log.read(first - 1, head.seq)
+        found = episode.episodes(event for event in events if event.at < window.to_us)
+        return [one for one in found if one.last >= window.from_us], head
+
+    def diff(self, earlier: int, later: int) -> tuple[Transition, Head]:
+        """What changed between two instants (microseconds UTC)."""
+        head = self.log.head()
+        return transition(state_at(self.log, earlier), state_at(self.log, later)), head
+
+    def verify(self, expect: tuple[int, str] | None = None) -> Verified:
+        """Recompute everything; `expect` is a seq and 16 or more hex digits of its hash."""
+        return verify(self.log, read_note(self.log.path + LOCK_SUFFIX), expect)
+
+    def export(self, after: int = 0) -> Iterator[bytes]:
+        """The events after a seq, one CloudEvents object a line, without the line's end."""
+        from gpuledger.ledger.cloudevent import to_line
+
+        name = self.ledger_id()
+        return (to_line(event, name) for event in self.log.read(after))
+
+    def ledger_id(self) -> str:
+        """The ledger's random id, 32 hex digits, from its first event."""
+        import json
+
+        first = next(iter(self.log.read(0, 1)))
+        return str(json.loads(first.data)["ledger"])
+
+    def _ask(self, ask: Callable[[Past], Answer]) -> Answer:
+        """Ask the stores; where a row of them turns out not to fit, a replay of the log."""
+        try:
+            return ask(load_past(self.log, self.notices))
+        except Misfit as misfit:
+            past = replayed(self.log)
+            self.notices.append(f"{misfit.why}; replayed {past.state.seq} events")
+            return ask(past)
+
+    def _first_seq(self, at: int, head: int) -> int:
+        """The first seq whose event is at or after `at`: times never fall from seq to seq."""
+        low, high = 1, head + 1
+        while low < high:
+            middle = (low + high) // 2
+            found = list(self.log.read(middle - 1, middle))
+            if found and found[0].at >= at:
+                high = middle
+            else:
+                low = middle + 1
+        return low

@@ -1,0 +1,189 @@
+"""The check of the rows themselves: order, bytes, hashes, links, and nobody holds twice.
+
+Nothing here is the writer's: the canonical form is made by the standard library, and
+holders are counted in a dictionary.
+"""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from typing import Any, NoReturn
+
+import msgspec
+
+from ..ledger.note import Note, Unreadable
+from .problem import Problem
+
+MOST = 2**53 - 1
+DIGITS = 16
+
+
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """A row as it lies in the file, texts as bytes; a damaged file may hold any type anywhere."""
+
+    seq: int
+    at: Any
+    kind: Any
+    version: Any
+    actor: Any
+    key: Any
+    data: Any
+    prev: Any
+    hash: Any
+
+    @property
+    def seq_text(self) -> str:
+        """The seq as text, for messages."""
+        return str(self.seq)
+
+
+def canonical(value: object) -> bytes:
+    """RFC 8785 for strings, integers, booleans, null, lists and objects, by the standard library."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def strictly(data: bytes) -> Any:
+    """The JSON value in `data`. ValueError for duplicate keys, floats, or integers beyond 2**53 - 1."""
+    return json.loads(
+        data, object_pairs_hook=_once, parse_float=_refuse, parse_constant=_refuse, parse_int=_bounded
+    )  # fmt: skip
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs) or not all(key.isascii() for key in made):
+        raise ValueError("an object key twice, or not ASCII")
+    return made
+
+
+def _refuse(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no integer")
+
+
+def _bounded(text: str) -> int:
+    number = int(text)
+    if abs(number) > MOST:
+        raise ValueError(f"{text} is beyond 2**53 - 1")
+    return number
+
+
+class ChainCheck:
+    """Goes along the rows; `problems` gathers what is wrong, `seq` and `hash` are the head so far."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self.seq = 0
+        self.hash = bytes(32)
+        self.count = 0
+        self.ledger = ""
+        self._also = self.hash
+        self._at = 0
+        self._hashes: dict[int, bytes] = {}
+        self._holders: dict[tuple[str, int], int] = {}
+        self._grants: dict[int, list[tuple[str, int]]] = {}
+
+    def check(self, row: Row) -> None:
+        """Check one row against the one before."""
+        self._missing(row.seq)
+        self.count += 1
+        texts = (row.kind, row.actor, row.data)
+        blobs = all(isinstance(one, bytes) for one in (*texts, row.prev, row.hash))
+        numbers = isinstance(row.at, int) and isinstance(row.version, int)
+        if not (blobs and numbers):
+            self._say(row, "type")
+            self._advance(row, b"")
+            return
+        if row.prev not in (self.hash, self._also):
+            self._say(row, "prev")
+        if row.at < self._at:
+            self._say(row, "at")
+        computed = self._check_bytes(row)
+        if computed != row.hash:
+            self._say(row, "hash")
+        self._advance(row, computed)
+
+    def _check_bytes(self, row: Row) -> bytes:
+        """The row's hash, made anew from its fields; says where the data is not canonical."""
+        try:
+            data = strictly(row.data)
+            spelled = canonical(data) == row.data
+        except (ValueError, RecursionError):
+            spelled = False
+            data = None
+        if not spelled:
+            self._say(row, "canonical")
+        if isinstance(data, dict):
+            self._count(row, data)
+        try:
+            key = None if row.key is None else row.key.decode()
+            texts = [1, row.seq, row.at, row.kind.decode(), row.version, row.actor.decode(), key]
+        except UnicodeDecodeError:
+            return b""
+        front = canonical(texts)[:-1]
+        return sha256(
+            b"\0" + front + b"," + row.data + b',"' + row.prev.hex().encode() + b'"]'
+        ).digest()
+
+    def _count(self, row: Row, data: dict[str, Any]) -> None:
+        """Who holds what, in a dictionary: no GPU has two holders."""
+        if row.seq == 1:
+            self.ledger = str(data.get("ledger", ""))
+        if row.kind == b"allocation.granted":
+            taken = [
+                (share.get("server"), gpu)
+                for share in data.get("servers", [])
+                for gpu in share.get("gpus", [])
+            ]
+            if len(set(taken)) < len(taken) or any(one in self._holders for one in taken):
+                self._say(row, "double")
+                return
+            self._holders.update(dict.fromkeys(taken, row.seq))
+            self._grants[row.seq] = taken
+        for ended in [*data.get("allocations", []), *data.get("ended", [])]:
+            for one in self._grants.pop(ended, []):
+                self._holders.pop(one, None)
+
+    def _missing(self, seq: int) -> None:
+        if seq > self.seq + 1:
+            last = "" if seq == self.seq + 2 else f"up to {seq - 1}"
+            self.problems.append(Problem(self.seq + 1, "missing", last))
+
+    def _advance(self, row: Row, computed: bytes) -> None:
+        """Both the stored and the computed hash may be what comes next links to: one problem, not two."""
+        self.seq, self._at = row.seq, row.at if isinstance(row.at, int) else self._at
+        self.hash = row.hash if isinstance(row.hash, bytes) else b""
+        self._also = computed
+        self._hashes[row.seq] = self.hash
+
+    def _say(self, row: Row, what: str) -> None:
+        self.problems.append(Problem(row.seq, what))
+
+    def finish(self, head: int) -> None:
+        """Say what is missing between the last row and the head."""
+        self._missing(head + 1)
+
+    def check_note(self, note: Note | Unreadable | None) -> None:
+        """Hold the note of the head against the log: it may lag, but never lead."""
+        if note is None or (isinstance(note, Unreadable) and note.why == "permission"):
+            return
+        if isinstance(note, Unreadable):
+            self.problems.append(Problem(None, "note", note.why))
+        elif note.ledger.hex() != self.ledger:
+            self.problems.append(Problem(None, "note", "it belongs to another ledger"))
+        elif note.seq > self.seq:
+            missing = f"{self.seq + 1} to {note.seq}"
+            self.problems.append(Problem(self.seq + 1, "tail", missing))
+        elif note.seq and self._hashes.get(note.seq) != note.hash:
+            self.problems.append(Problem(note.seq, "note", "it has another hash there"))
+
+    def check_expected(self, expect: tuple[int, str] | None) -> bool:
+        """Whether an expected head was given and is in the log; a problem where it is not."""
+        if expect is None:
+            return False
+        seq, digits = expect
+        there = self._hashes.get(seq, b"").hex()
+        if not there.startswith(digits.lower()) or len(digits) < DIGITS or not there:
+            self.problems.append(Problem(seq, "expected", digits))
+            return False
+        return True

@@ -1,0 +1,172 @@
+"""The check of the stores: every piece and every row against what the log amounts to.
+
+The encoder is the verifier's own. Pieces are taken at the start in one read transaction
+with their header; projection rows, which never change, in runs while the log is folded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import msgspec
+
+from ..ledger.errors import GpuledgerError
+from .checked_rows import canonical
+from .fold import FOLD_VERSION, Effects
+from .piece import Piece
+from .problem import Problem
+from .snapshot_store import Header, Misfit, read_header
+
+if TYPE_CHECKING:
+    import sqlite3
+
+Found = TypeVar("Found")
+RUN = 2_000
+Stored = tuple[int, bytes, bytes]
+
+
+class Reading(Protocol):
+    """Read transactions of the file."""
+
+    def reading(self, ask: Callable[[sqlite3.Connection], Found]) -> Found:
+        """Run `ask` in one read transaction."""
+        ...
+
+
+def spelled(record: object) -> bytes:
+    """The canonical JSON of a record, by the verifier's own encoder."""
+    return canonical(msgspec.to_builtins(record))
+
+
+class StoreCheck:
+    """Follows a fold and compares. A store that is wholly empty is no problem: it is a cache."""
+
+    def __init__(self, log: Reading, problems: list[Problem]) -> None:
+        self._problems = problems
+        self._header: Header | None = None
+        self._pieces: dict[str, tuple[bytes, bytes]] = {}
+        self._rows: dict[str, Iterator[Stored]] = {}
+        self._ahead: dict[str, Stored | None] = {}
+        self._number = {"holdings": 0, "capacity": 0}
+        self._compared = False
+        try:
+            log.reading(self._take)
+        except (Misfit, GpuledgerError) as misfit:
+            problems.append(Problem(None, "snapshot", getattr(misfit, "why", str(misfit))))
+            return
+        for table in self._number:
+            self._rows[table] = _stored(log, table)
+            self._next(table)
+
+    def _take(self, conn: sqlite3.Connection) -> None:
+        header = read_header(conn)
+        rows = conn.execute(
+            "SELECT CAST(key AS BLOB), CAST(value AS BLOB), digest FROM pieces"
+        ).fetchall()
+        if header is None and rows:
+            raise Misfit("the snapshot's header is missing")
+        self._header = header
+        self._pieces = {
+            key.decode("utf-8", "replace"): (value, digest) for key, value, digest in rows
+        }
+
+    def _next(self, table: str) -> None:
+        try:
+            self._ahead[table] = next(self._rows[table], None)
+        except GpuledgerError as error:
+            self._problems.append(Problem(None, table, error.code))
+            self._ahead[table] = None
+
+    def follow(self, seq: int, pieces: Mapping[str, Piece], effects: Effects) -> None:
+        """Compare the rows that an event left, and all pieces where the header stands here."""
+        header = self._header
+        if header is None or seq > header.seq:
+            return
+        for holding in effects.closed:
+            columns = canonical([holding.server, holding.end])
+            self._compare("holdings", spelled(holding), columns)
+        for capacity in effects.capacity:
+            self._compare("capacity", spelled(capacity), b"")
+        if seq == header.seq:
+            self._compare_pieces(header, pieces)
+
+    def _compare(self, table: str, value: bytes, columns: bytes) -> None:
+        """The next stored row must be this one; a hole, a change and a wrong digest are named."""
+        self._number[table] += 1
+        number = self._number[table]
+        digest = sha256(b"[%d," % number + value + b"]").digest()
+        stored = self._ahead.get(table)
+        while stored is not None and stored[0] < number:
+            self._problems.append(Problem(None, table, f"row {stored[0]} is not the ledger's"))
+            self._next(table)
+            stored = self._ahead[table]
+        if stored is None or stored[0] > number:
+            self._problems.append(Problem(None, table, f"row {number} is missing"))
+            return
+        if stored[1] != value + columns or stored[2] != digest:
+            self._problems.append(Problem(None, table, f"row {number} was changed"))
+        self._next(table)
+
+    def _compare_pieces(self, header: Header, pieces: Mapping[str, Piece]) -> None:
+        self._compared = True
+        total = 0
+        for key, piece in pieces.items():
+            value = spelled(piece)
+            digest = sha256(b"[" + canonical(key) + b"," + value + b"]").digest()
+            total += int.from_bytes(digest, "big")
+            stored = self._pieces.pop(key, None)
+            if stored is None:
+                self._problems.append(Problem(None, "piece", f"{key} is missing"))
+            elif stored != (value, digest):
+                self._problems.append(Problem(None, "piece", f"{key} was changed"))
+        for key in self._pieces:
+            self._problems.append(Problem(None, "piece", f"{key} is not the ledger's"))
+        if header.state_hash != (total % (1 << 256)).to_bytes(32, "big"):
+            self._problems.append(Problem(None, "snapshot", "the state hash"))
+        if header.fold != FOLD_VERSION:
+            self._problems.append(Problem(None, "snapshot", f"fold {header.fold}"))
+
+    def finish(self) -> None:
+        """Rows beyond the header, and a header that stands where the log does not reach."""
+        header = self._header
+        if header is None:
+            self._nothing_stored()
+            return
+        if not self._compared:
+            self._problems.append(Problem(None, "snapshot", f"it stands at seq {header.seq}"))
+            return
+        counts: dict[str, Any] = {"holdings": header.holdings, "capacity": header.capacity}
+        for table, stored in self._ahead.items():
+            if counts[table] != self._number[table]:
+                self._problems.append(Problem(None, "snapshot", f"the number of {table}"))
+            if stored is not None and stored[0] <= counts[table]:
+                self._problems.append(Problem(None, table, f"row {stored[0]} is not the ledger's"))
+
+    def _nothing_stored(self) -> None:
+        for table, stored in self._ahead.items():
+            if stored is not None:
+                self._problems.append(Problem(None, table, "it has rows without a snapshot"))
+
+
+def _stored(log: Reading, table: str) -> Iterator[Stored]:
+    """The stored rows in runs: number, value with its indexed columns, digest."""
+    columns = "CAST(server AS BLOB), ended" if table == "holdings" else "NULL, NULL"
+    last = -(2**63)
+    while True:
+        after = last
+
+        def ask(conn: sqlite3.Connection) -> list[tuple[int, bytes, bytes, Any, Any]]:
+            return conn.execute(
+                f"SELECT n, CAST(value AS BLOB), digest, {columns} FROM {table}"  # noqa: S608 - two fixed names
+                " WHERE n > ? ORDER BY n LIMIT ?", (after, RUN),  # noqa: B023 - runs at once
+            ).fetchall()  # fmt: skip
+
+        rows = log.reading(ask)
+        for number, value, digest, server, ended in rows:
+            shown = b"" if server is None else canonical([server.decode("utf-8", "replace"), ended])
+            yield number, value + shown, digest
+        if len(rows) < RUN:
+            return
+        last = rows[-1][0]

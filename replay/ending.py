@@ -1,0 +1,114 @@
+"""Decide what ends: releases and the reset. Pure."""
+
+from __future__ import annotations
+
+from .actor import Actor
+from .catalogue import AllocationReleased, AskedRelease, LedgerReset
+from .errors import AmbiguousTask, NoSuchServer, NoSuchTask, ReasonNeeded
+from .piece import AllocationPiece
+from .refusal import Held, Refusal
+from .rights import admin_by, by, owns
+from .state import State
+
+
+def decide_release(
+    state: State, asked: AskedRelease, actor: Actor
+) -> AllocationReleased | Refusal | None:
+    """The release, all or nothing; None where `--if-held` found nothing to end.
+
+    One's own allocations need nothing. Those of others need an admin who says so:
+    `--for USER`, or `--force` with a reason. Raises NoSuchTask, NoSuchServer,
+    AmbiguousTask, ReasonNeeded.
+    """
+    found = _found(state, asked, actor)
+    if not found and asked.if_held:
+        return None
+    if not found:
+        raise NoSuchTask(_named(asked), asked.user or actor.user)
+    others = [piece for piece in found if not owns(actor, piece)]
+    admin = admin_by(state.pool.admins, actor) if others else None
+    meant = asked.force or asked.user is not None
+    if others and (admin is None or not meant):
+        return _not_yours(asked, actor, others)
+    if others and asked.force and asked.reason is None:
+        raise ReasonNeeded("release", tuple(piece.id for piece in others))
+    return AllocationReleased(
+        by(actor, admin), tuple(piece.id for piece in found),
+        "admin" if others else "owner", asked, asked.reason,
+    )  # fmt: skip
+
+
+def _named(asked: AskedRelease) -> str:
+    if asked.server is not None:
+        return asked.server
+    return ", ".join(asked.tasks) if asked.tasks else "any task"
+
+
+def _found(state: State, asked: AskedRelease, actor: Actor) -> list[AllocationPiece]:
+    if asked.tasks:
+        named = [_task(state, task, asked, actor) for task in asked.tasks]
+        return list({piece.id: piece for piece in named if piece is not None}.values())
+    pieces = state.allocations()
+    if asked.server is not None:
+        if state.server(asked.server) is None:
+            raise NoSuchServer(asked.server, state.pool.servers)
+        pieces = [p for p in pieces if any(s.server == asked.server for s in p.servers)]
+        if asked.user is not None:
+            return [piece for piece in pieces if piece.user == asked.user]
+        return pieces
+    if asked.user is not None:
+        return [piece for piece in pieces if piece.user == asked.user]
+    return [piece for piece in pieces if owns(actor, piece)]
+
+
+def _task(state: State, task: str, asked: AskedRelease, actor: Actor) -> AllocationPiece | None:
+    """The running allocation that a word names. Raises NoSuchTask unless `--if-held`."""
+    if task.startswith("@"):
+        piece = state.allocation(int(task[1:]))
+        fits = piece is not None and asked.user in (None, piece.user)
+        found = [piece] if piece is not None and fits else []
+    else:
+        found = _by_name(state, task, asked, actor)
+    if len(found) > 1:
+        ids = tuple(piece.id for piece in found)
+        raise AmbiguousTask(task, ids, tuple(piece.user for piece in found))
+    if not found and not asked.if_held:
+        ended = task.startswith("@") and 0 < int(task[1:]) <= state.seq
+        raise NoSuchTask(task, asked.user or actor.user, ended=ended)
+    return found[0] if found else None
+
+
+def _by_name(state: State, task: str, asked: AskedRelease, actor: Actor) -> list[AllocationPiece]:
+    """One's own task of that name first; else those of others, that of `--for` alone where given."""
+    if asked.user is None:
+        mine = [state.allocation(at) for name, at in state.tasks(actor.identity) if name == task]
+        if mine:
+            return [piece for piece in mine if piece is not None]
+    named = [piece for piece in state.allocations() if piece.task == task]
+    if asked.user is not None:
+        return [piece for piece in named if piece.user == asked.user]
+    return [] if asked.if_held and not asked.force else named
+
+
+def _not_yours(asked: AskedRelease, actor: Actor, others: list[AllocationPiece]) -> Refusal:
+    held = tuple(
+        Held(share.server, share.gpus[0], piece.id, piece.task, piece.user)
+        for piece in others
+        for share in piece.servers[:1]
+    )
+    return Refusal("release", "not_permitted", actor.user, asked_release=asked, held=held)
+
+
+def decide_reset(state: State, reason: str | None, actor: Actor) -> LedgerReset | Refusal:
+    """The reset: every running allocation ends, the pool and its drains stay.
+
+    For admins; raises ReasonNeeded where others' allocations run and no reason is given.
+    """
+    admin = admin_by(state.pool.admins, actor)
+    if admin is None:
+        return Refusal("reset", "not_permitted", actor.user)
+    running = state.allocations()
+    others = tuple(piece.id for piece in running if not owns(actor, piece))
+    if others and reason is None:
+        raise ReasonNeeded("reset", others)
+    return LedgerReset(by(actor, admin), tuple(piece.id for piece in running), reason)

@@ -1,0 +1,78 @@
+"""Episodes: refusals as unmet demand.
+
+An episode is the same user asking for the same, turned down again and again; a grant
+of it, or an hour of silence, ends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..ledger.event import Event
+from .catalogue import AllocationGranted, Asked, AskedRelease, Record, RequestRefused
+from .fold import decode
+
+SILENCE_US = 3_600 * 1_000_000
+
+
+class Episode(Record):
+    """What a user asked for in vain: the first and last refusal (microseconds UTC), and how often.
+
+    `reason` is the last one; `granted` the allocation that ended it, where one did.
+    """
+
+    user: str
+    act: str
+    asked: Asked | None
+    asked_release: AskedRelease | None
+    reason: str
+    first: int
+    last: int
+    times: int = 1
+    granted: int | None = None
+
+
+Ask = tuple[str, str, object, object]
+
+
+def episodes(events: Iterable[Event]) -> list[Episode]:
+    """The episodes in these events, by their first refusal."""
+    done: list[Episode] = []
+    going: dict[Ask, Episode] = {}
+    for event in events:
+        if event.kind == RequestRefused.KIND:
+            _refused(event, decode(event), going, done)
+        elif event.kind == AllocationGranted.KIND and going:
+            _granted(event, decode(event), going, done)
+    return sorted([*done, *going.values()], key=lambda episode: episode.first)
+
+
+def _refused(
+    event: Event, refused: RequestRefused, going: dict[Ask, Episode], done: list[Episode]
+) -> None:
+    ask = (refused.user, refused.act, refused.asked, refused.asked_release)
+    before = going.get(ask)
+    times, first = 1, event.at
+    if before is not None and event.at - before.last <= SILENCE_US:
+        times, first = before.times + 1, before.first
+    elif before is not None:
+        done.append(before)
+    going[ask] = Episode(
+        refused.user, refused.act, refused.asked, refused.asked_release,
+        refused.reason, first, event.at, times,
+    )  # fmt: skip
+
+
+def _granted(
+    event: Event, grant: AllocationGranted, going: dict[Ask, Episode], done: list[Episode]
+) -> None:
+    episode = going.pop((grant.user, "allocate", grant.asked, None), None)
+    if episode is None:
+        return
+    quiet = event.at - episode.last > SILENCE_US
+    done.append(
+        Episode(
+            episode.user, episode.act, episode.asked, episode.asked_release, episode.reason,
+            episode.first, episode.last, episode.times, None if quiet else event.seq,
+        )
+    )  # fmt: skip

@@ -1,0 +1,241 @@
+"""Fold: what one event does to the state. Pure, and total over what it knows.
+
+An event that is physically impossible is *void*, as a whole: kept in the log,
+without effect, the same on every machine. The list of reasons is `VOID`; rights,
+limits, names and clocks are never among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+import msgspec
+
+from ..ledger.errors import BrokenChain, UnknownEvent
+from ..ledger.event import Event
+from . import catalogue as c
+from .fold_pool import Impossible, change_pool, create, mark_drained
+from .holding import Capacity, Holding
+from .piece import AllocationPiece, Piece, RefusalPiece, ServerPiece, TasksPiece
+
+FOLD_VERSION = 1
+
+VOID = {
+    "unknown_server": "names a server that the pool does not have",
+    "unknown_gpu": "names a GPU that the server does not have",
+    "gpu_held": "grants a GPU that is held, or names it twice",
+    "cpus_exceeded": "grants more CPUs than are free, or fewer than none",
+    "not_running": "ends an allocation that does not run",
+    "server_there": "adds what is already there",
+    "server_in_use": "removes, shrinks or swaps what is held",
+    "reset_leaves": "resets, but leaves allocations running",
+}
+
+Pieces = MutableMapping[str, Piece]
+
+
+class Effects(msgspec.Struct, frozen=True, gc=False):
+    """What an event did: the keys it touched, the holdings it closed, capacity it changed.
+
+    `void` is a key of `VOID` where the event had no effect.
+    """
+
+    touched: tuple[str, ...] = ()
+    closed: tuple[Holding, ...] = ()
+    capacity: tuple[Capacity, ...] = ()
+    void: str | None = None
+
+
+NOTHING = Effects()
+
+_DECODERS: dict[tuple[str, int], Callable[[bytes], Any]] = {
+    (kind.KIND, c.VERSION): msgspec.json.Decoder(kind).decode for kind in c.KINDS
+}
+
+
+def decode(event: Event) -> Any:
+    """The catalogue record in an event.
+
+    Raises UnknownEvent for a kind or version from later, BrokenChain where `data` is no such record.
+    """
+    decoder = _DECODERS.get((event.kind, event.version))
+    if decoder is None:
+        raise UnknownEvent(event.seq, event.kind, event.version)
+    try:
+        return decoder(event.data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BrokenChain("", f"{event.kind} cannot be decoded: {error}", event.seq) from error
+
+
+def fold(pieces: Pieces, event: Event) -> Effects:
+    """Apply one event to the pieces; returns its effects. Raises as `decode` does."""
+    payload = decode(event)
+    try:
+        return _HANDLERS[type(payload)](pieces, event, payload)
+    except Impossible as impossible:
+        return Effects(void=impossible.why)
+
+
+def _granted(pieces: Pieces, event: Event, grant: c.AllocationGranted) -> Effects:
+    fresh: dict[str, Piece] = {}
+    for share in grant.servers:
+        key = "server:" + share.server
+        server = fresh.get(key) or pieces.get(key)
+        if not isinstance(server, ServerPiece) or not server.holders:
+            raise Impossible("unknown_server")
+        fresh[key] = _take(server, share, event.seq)
+    owner = c.identity(grant.user, grant.uid, grant.sid)
+    allocation_key = f"allocation:{event.seq}"
+    fresh[allocation_key] = AllocationPiece(
+        event.seq, grant.task, owner, grant.user, event.at, grant.servers,
+        grant.project, grant.note, grant.imported,
+    )  # fmt: skip
+    tasks_key = "tasks:" + owner
+    before = pieces.get(tasks_key)
+    named = (*before.tasks, (grant.task, event.seq)) if isinstance(before, TasksPiece) else None
+    fresh[tasks_key] = TasksPiece(tuple(sorted(named)) if named else ((grant.task, event.seq),))
+    pieces.update(fresh)
+    return Effects(tuple(fresh))
+
+
+def _take(server: ServerPiece, share: c.Share, allocation: int) -> ServerPiece:
+    """The server with the share's GPUs and CPUs held by `allocation`."""
+    holders = list(server.holders)
+    for gpu in share.gpus:
+        at = server.position(gpu)
+        if at < 0:
+            raise Impossible("unknown_gpu")
+        if holders[at]:
+            raise Impossible("gpu_held")
+        holders[at] = allocation
+    left = server.cpus_free - share.cpus
+    if left < 0 or share.cpus < 0:
+        raise Impossible("cpus_exceeded")
+    return ServerPiece(server.facts, tuple(holders), left, server.drained, server.ended)
+
+
+def _released(pieces: Pieces, event: Event, release: c.AllocationReleased) -> Effects:
+    return _end(pieces, event, release.allocations, (release.cause, release.reason))
+
+
+def end(
+    pieces: Pieces, at: int, allocations: tuple[int, ...], why: tuple[str, str | None]
+) -> tuple[list[str], list[Holding]]:
+    """End running allocations at `at`; returns touched keys and closed holdings.
+
+    Raises Impossible before anything changed where one does not run or is named twice.
+    """
+    if len(set(allocations)) < len(allocations):
+        raise Impossible("not_running")
+    ending = [pieces.get(f"allocation:{one}") for one in allocations]
+    touched: dict[str, None] = {}
+    closed: list[Holding] = []
+    if not all(isinstance(one, AllocationPiece) for one in ending):
+        raise Impossible("not_running")
+    for piece in ending:
+        assert isinstance(piece, AllocationPiece)
+        for share in piece.servers:
+            key = "server:" + share.server
+            server = pieces[key]
+            assert isinstance(server, ServerPiece)
+            pieces[key] = server = _give_back(server, share, piece.id)
+            touched[key] = None
+            closed.append(
+                Holding(
+                    piece.id, share.server, share.gpus, share.cpus, piece.task, piece.user,
+                    piece.start, at, share.uuids, piece.project, piece.note, *why, server.ended,
+                )
+            )  # fmt: skip
+        touched[f"allocation:{piece.id}"] = None
+        del pieces[f"allocation:{piece.id}"]
+        touched[_forget_task(pieces, piece)] = None
+    return list(touched), closed
+
+
+def _give_back(server: ServerPiece, share: c.Share, allocation: int) -> ServerPiece:
+    holders = tuple(0 if held == allocation else held for held in server.holders)
+    return ServerPiece(
+        server.facts, holders, server.cpus_free + share.cpus, server.drained, server.ended + 1
+    )
+
+
+def _forget_task(pieces: Pieces, piece: AllocationPiece) -> str:
+    key = "tasks:" + piece.owner
+    tasks = pieces[key]
+    assert isinstance(tasks, TasksPiece)
+    left = tuple(pair for pair in tasks.tasks if pair[1] != piece.id)
+    if left:
+        pieces[key] = TasksPiece(left)
+    else:
+        del pieces[key]
+    return key
+
+
+def _end(
+    pieces: Pieces, event: Event, allocations: tuple[int, ...], why: tuple[str, str | None]
+) -> Effects:
+    touched, closed = end(pieces, event.at, allocations, why)
+    return Effects(tuple(touched), tuple(closed))
+
+
+def _reset(pieces: Pieces, event: Event, reset: c.LedgerReset) -> Effects:
+    running = {piece.id for piece in pieces.values() if isinstance(piece, AllocationPiece)}
+    if running - set(reset.ended):
+        raise Impossible("reset_leaves")
+    return _end(pieces, event, reset.ended, ("reset", reset.reason))
+
+
+def _changed(pieces: Pieces, event: Event, change: c.PoolChanged) -> Effects:
+    trial = dict(pieces)
+    touched, closed = end(trial, event.at, change.ended, ("pool", change.reason))
+    keys, capacity = change_pool(trial, event.at, change)
+    touched = list(dict.fromkeys([*touched, *keys]))
+    for key in touched:
+        if key in trial:
+            pieces[key] = trial[key]
+        else:
+            pieces.pop(key, None)
+    return Effects(tuple(touched), tuple(closed), tuple(capacity))
+
+
+def _created(pieces: Pieces, event: Event, created: c.LedgerCreated) -> Effects:
+    if pieces:
+        raise Impossible("server_there")
+    keys, capacity = create(pieces, event.at, created)
+    return Effects(tuple(keys), (), tuple(capacity))
+
+
+def _drained(pieces: Pieces, event: Event, drain: c.PoolDrained) -> Effects:
+    keys, capacity = mark_drained(pieces, event.at, drain.places, drained=True)
+    return Effects(tuple(keys), (), tuple(capacity))
+
+
+def _resumed(pieces: Pieces, event: Event, resume: c.PoolResumed) -> Effects:
+    keys, capacity = mark_drained(pieces, event.at, resume.places, drained=False)
+    return Effects(tuple(keys), (), tuple(capacity))
+
+
+def _refused(pieces: Pieces, event: Event, refused: c.RequestRefused) -> Effects:
+    key = "refusal:" + event.actor
+    pieces[key] = RefusalPiece(
+        event.seq, event.at, refused.act, refused.reason, refused.asked, refused.asked_release
+    )
+    return Effects((key,))
+
+
+def _imported(_pieces: Pieces, _event: Event, _record: c.ImportRecorded) -> Effects:
+    return NOTHING
+
+
+_HANDLERS: dict[type[Any], Callable[[Pieces, Event, Any], Effects]] = {
+    c.AllocationGranted: _granted,
+    c.AllocationReleased: _released,
+    c.LedgerCreated: _created,
+    c.LedgerReset: _reset,
+    c.PoolChanged: _changed,
+    c.PoolDrained: _drained,
+    c.PoolResumed: _resumed,
+    c.RequestRefused: _refused,
+    c.ImportRecorded: _imported,
+}

@@ -1,0 +1,134 @@
+"""The part of fold that changes the pool: creation, servers added, changed, removed, drains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, MutableMapping
+
+from .catalogue import LedgerCreated, Place, PoolChanged, Server
+from .holding import Capacity
+from .piece import POOL, Piece, PoolPiece, ServerPiece
+
+Pieces = MutableMapping[str, Piece]
+
+
+class Impossible(Exception):
+    """The event cannot have happened; `why` is a key of `fold.VOID`."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+def create(pieces: Pieces, at: int, created: LedgerCreated) -> tuple[list[str], list[Capacity]]:
+    """The first pool; returns touched keys and the capacity it brings."""
+    pool = created.pool
+    names = tuple(server.name for server in pool.servers)
+    if len(set(names)) < len(names):
+        raise Impossible("server_there")
+    pieces[POOL] = PoolPiece(created.ledger, names, pool.limits, pool.admins)
+    for server in pool.servers:
+        pieces["server:" + server.name] = _empty(server)
+    keys = [POOL, *("server:" + name for name in names)]
+    return keys, [capacity(pieces, name, at) for name in names]
+
+
+def _empty(server: Server, ended: int = 0) -> ServerPiece:
+    return ServerPiece(server, (0,) * len(server.gpus), server.cpus, ended=ended)
+
+
+def capacity(pieces: Pieces, name: str, at: int) -> Capacity:
+    """What server `name` offers as the pieces stand."""
+    server = pieces.get("server:" + name)
+    if not isinstance(server, ServerPiece):
+        return Capacity(at, name, (), 0)
+    gpus = tuple(card.index for card in server.facts.gpus)
+    return Capacity(at, name, gpus, server.facts.cpus, server.drained)
+
+
+def change_pool(pieces: Pieces, at: int, change: PoolChanged) -> tuple[list[str], list[Capacity]]:
+    """Servers removed, changed and added, in this order; `pieces` may be left half done on Impossible."""
+    pool = pieces[POOL]
+    assert isinstance(pool, PoolPiece)
+    names = list(pool.servers)
+    for name in change.removed:
+        if name not in names:
+            raise Impossible("unknown_server")
+        names.remove(name)
+        _remove(pieces, "server:" + name)
+    for server in change.changed:
+        if server.name not in names:
+            raise Impossible("unknown_server")
+        key = "server:" + server.name
+        pieces[key] = _reshape(_server(pieces, server.name), server)
+    for server in change.added:
+        if server.name in names:
+            raise Impossible("server_there")
+        names.append(server.name)
+        gone = pieces.get("server:" + server.name)
+        ended = gone.ended if isinstance(gone, ServerPiece) else 0
+        pieces["server:" + server.name] = _empty(server, ended)
+    pieces[POOL] = PoolPiece(
+        pool.ledger, tuple(names), change.limits or pool.limits, change.admins or pool.admins
+    )
+    moved = [*change.removed, *(s.name for s in change.changed), *(s.name for s in change.added)]
+    keys = [POOL, *("server:" + name for name in moved)]
+    return keys, [capacity(pieces, name, at) for name in dict.fromkeys(moved)]
+
+
+def _server(pieces: Pieces, name: str) -> ServerPiece:
+    server = pieces.get("server:" + name)
+    if not isinstance(server, ServerPiece) or not server.holders:
+        raise Impossible("unknown_server")
+    return server
+
+
+def _remove(pieces: Pieces, key: str) -> None:
+    server = pieces[key]
+    assert isinstance(server, ServerPiece)
+    if any(server.holders):
+        raise Impossible("server_in_use")
+    if server.ended:
+        gone = Server(server.facts.name, 0, ())
+        pieces[key] = ServerPiece(gone, (), 0, ended=server.ended)
+    else:
+        del pieces[key]
+
+
+def _reshape(before: ServerPiece, facts: Server) -> ServerPiece:
+    """The server with new facts; what is held must still be there, and the same card."""
+    held = {
+        card.index: (holder, card.uuid)
+        for card, holder in zip(before.facts.gpus, before.holders, strict=True)
+        if holder
+    }
+    cards = {card.index: card for card in facts.gpus}
+    for index, (_, uuid) in held.items():
+        if index not in cards or (uuid and cards[index].uuid not in (None, uuid)):
+            raise Impossible("server_in_use")
+    cpus_free = before.cpus_free + facts.cpus - before.facts.cpus
+    if cpus_free < 0:
+        raise Impossible("server_in_use")
+    wholly = before.holders and len(before.drained) == len(before.holders)
+    drained = tuple(i for i in sorted(cards) if wholly or i in before.drained)
+    holders = tuple(held[card.index][0] if card.index in held else 0 for card in facts.gpus)
+    return ServerPiece(facts, holders, cpus_free, drained, before.ended)
+
+
+def mark_drained(
+    pieces: Pieces, at: int, places: Iterable[Place], *, drained: bool
+) -> tuple[list[str], list[Capacity]]:
+    """Drain or resume the named GPUs; returns touched keys and the capacity from then on."""
+    fresh: dict[str, ServerPiece] = {}
+    for place in places:
+        key = "server:" + place.server
+        server = fresh.get(key) or _server(pieces, place.server)
+        if any(server.position(gpu) < 0 for gpu in place.gpus):
+            raise Impossible("unknown_gpu")
+        marked = set(server.drained) | set(place.gpus)
+        left = marked if drained else set(server.drained) - set(place.gpus)
+        fresh[key] = ServerPiece(
+            server.facts, server.holders, server.cpus_free, tuple(sorted(left)), server.ended
+        )
+    pieces.update(fresh)
+    names = [key.partition(":")[2] for key in fresh]
+    return list(fresh), [capacity(pieces, name, at) for name in names]

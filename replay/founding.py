@@ -1,0 +1,36 @@
+"""Founding: the first event of a ledger, with its random id and its first pool."""
+
+from __future__ import annotations
+
+import secrets
+
+from ..ledger import clock
+from ..ledger.canonical import encode
+from ..ledger.creation import create
+from ..ledger.event import Draft, Event
+from ..ledger.format import FORMAT
+from .actor import Actor
+from .catalogue import VERSION, Admins, AdminUser, LedgerCreated, Pool
+from .rights import by
+from .store_schema import STORES
+
+
+def found(
+    path: str, pool: Pool, actor: Actor, *, at: int | None, group: str | None, public: bool
+) -> Event:
+    """Make the ledger file with its first event.
+
+    Where the pool names no admins, the founder is the first one; root always is. Raises
+    LedgerExists, NotPermitted, NetworkFilesystem, StorageFailed.
+    """
+    if pool.admins == Admins():
+        founder = AdminUser(actor.user, actor.identity)
+        pool = Pool(pool.servers, pool.limits, Admins((founder,)))
+    now = clock.now_us()
+    created = LedgerCreated(
+        secrets.token_hex(16), FORMAT, pool, by(actor), None if at is None else now
+    )
+    draft = Draft(
+        now if at is None else at, created.KIND, VERSION, actor.identity, None, encode(created)
+    )
+    return create(path, draft, store_migrations=STORES, group=group, public=public)

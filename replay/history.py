@@ -1,0 +1,50 @@
+"""History: allocations as a user knows them, from their holdings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .catalogue import Record, Share
+from .holding import Holding
+
+
+class Spell(Record):
+    """One allocation from grant to end (microseconds UTC); `end` None while it runs."""
+
+    allocation: int
+    task: str
+    user: str
+    servers: tuple[Share, ...]
+    start: int
+    end: int | None = None
+    project: str | None = None
+    note: str | None = None
+    cause: str | None = None
+    reason: str | None = None
+
+    @property
+    def gpus(self) -> int:
+        """How many GPUs it holds or held, on all servers."""
+        return sum(len(share.gpus) for share in self.servers)
+
+    @property
+    def cpus(self) -> int:
+        """How many CPUs it holds or held, on all servers."""
+        return sum(share.cpus for share in self.servers)
+
+
+def spells(holdings: Iterable[Holding]) -> list[Spell]:
+    """The allocations that these holdings make up, by id."""
+    parts: dict[int, list[Holding]] = {}
+    for holding in holdings:
+        parts.setdefault(holding.allocation, []).append(holding)
+    return [_spell(parts[number]) for number in sorted(parts)]
+
+
+def _spell(parts: list[Holding]) -> Spell:
+    first = parts[0]
+    shares = tuple(Share(part.server, part.gpus, part.cpus, part.uuids) for part in parts)
+    return Spell(
+        first.allocation, first.task, first.user, shares, first.start, first.end,
+        first.project, first.note, first.cause, first.reason,
+    )  # fmt: skip

@@ -1,0 +1,58 @@
+"""Holdings and capacity: what a fold's effects leave for history and audit.
+
+One `Holding` is one allocation's part of one server, from its grant to its end.
+One `Capacity` is what a server offers from a moment on.
+"""
+
+from __future__ import annotations
+
+from .catalogue import Record
+from .piece import AllocationPiece
+
+
+class Holding(Record):
+    """GPUs `gpus` (indices) and `cpus` of `server`, held `[start, end)` in microseconds UTC.
+
+    `end` is None while it runs. `ordinal` counts the ended holdings of the server from 1
+    (0 while it runs); `cause` is `owner`, `admin`, `reset` or `pool`, `reason` its text.
+    """
+
+    allocation: int
+    server: str
+    gpus: tuple[int, ...]
+    cpus: int
+    task: str
+    user: str
+    start: int
+    end: int | None = None
+    uuids: tuple[str | None, ...] | None = None
+    project: str | None = None
+    note: str | None = None
+    cause: str | None = None
+    reason: str | None = None
+    ordinal: int = 0
+
+    def uuid(self, gpu: int) -> str | None:
+        """The UUID that GPU `gpu` had when it was granted, where known."""
+        return self.uuids[self.gpus.index(gpu)] if self.uuids else None
+
+
+class Capacity(Record):
+    """From `at` on (microseconds UTC) `server` offers these GPU indices, of which `drained`."""
+
+    at: int
+    server: str
+    gpus: tuple[int, ...]
+    cpus: int
+    drained: tuple[int, ...] = ()
+
+
+def running(piece: AllocationPiece) -> list[Holding]:
+    """The open holdings of a running allocation, one a server."""
+    return [
+        Holding(
+            piece.id, share.server, share.gpus, share.cpus, piece.task, piece.user, piece.start,
+            uuids=share.uuids, project=piece.project, note=piece.note,
+        )
+        for share in piece.servers
+    ]  # fmt: skip

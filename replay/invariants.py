@@ -1,0 +1,94 @@
+"""The invariants of a state, as a named list of small checks that one loop runs.
+
+A new invariant is a line in `INVARIANTS` and a test of that name.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+
+from .piece import POOL, AllocationPiece, Piece, PoolPiece, ServerPiece, TasksPiece
+from .problem import Problem
+
+Pieces = Mapping[str, Piece]
+
+
+def _held_by_one(pieces: Pieces) -> Iterator[str]:
+    """Each GPU has at most one holder: what servers and allocations say is the same."""
+    said = {
+        (server.facts.name, card.index): holder
+        for server in pieces.values()
+        if isinstance(server, ServerPiece)
+        for card, holder in zip(server.facts.gpus, server.holders, strict=True)
+        if holder
+    }
+    counted = Counter(
+        (share.server, gpu)
+        for piece in pieces.values()
+        if isinstance(piece, AllocationPiece)
+        for share in piece.servers
+        for gpu in share.gpus
+    )
+    yield from (f"{server}:{gpu} has two holders" for (server, gpu), n in counted.items() if n > 1)
+    yield from (f"{server}:{gpu} is said otherwise" for server, gpu in said.keys() ^ counted.keys())
+
+
+def _cpus_add_up(pieces: Pieces) -> Iterator[str]:
+    """On each server the CPUs held and free add up to what it has, and none is owed."""
+    held: Counter[str] = Counter()
+    for piece in pieces.values():
+        if isinstance(piece, AllocationPiece):
+            for share in piece.servers:
+                held[share.server] += share.cpus
+    for server in pieces.values():
+        if isinstance(server, ServerPiece):
+            used = held[server.facts.name]
+            if server.cpus_free < 0 or server.cpus_free + used != server.facts.cpus:
+                yield f"{server.facts.name}: {used} CPUs held, {server.cpus_free} free"
+
+
+def _tasks_are_listed(pieces: Pieces) -> Iterator[str]:
+    """Each running allocation stands once in its owner's list of tasks, and nothing else does."""
+    listed = Counter(
+        (key.partition(":")[2], name, number)
+        for key, piece in pieces.items()
+        if isinstance(piece, TasksPiece)
+        for name, number in piece.tasks
+    )
+    running = Counter(
+        (piece.owner, piece.task, piece.id)
+        for piece in pieces.values()
+        if isinstance(piece, AllocationPiece)
+    )
+    yield from (
+        f"task {task} of {owner}" for owner, task, _ in (listed - running) + (running - listed)
+    )
+
+
+def _pool_is_whole(pieces: Pieces) -> Iterator[str]:
+    """Each server of the pool has its piece, and drained GPUs are GPUs that it has."""
+    pool = pieces.get(POOL)
+    for name in pool.servers if isinstance(pool, PoolPiece) else ():
+        server = pieces.get("server:" + name)
+        if not isinstance(server, ServerPiece):
+            yield f"{name} is in the pool, and nowhere"
+        elif any(server.position(gpu) < 0 for gpu in server.drained):
+            yield f"{name}: a GPU that it has not is drained"
+
+
+INVARIANTS: dict[str, Callable[[Pieces], Iterator[str]]] = {
+    "each GPU has at most one holder": _held_by_one,
+    "CPUs are never over-committed": _cpus_add_up,
+    "each task is listed once": _tasks_are_listed,
+    "the pool is whole": _pool_is_whole,
+}
+
+
+def broken(pieces: Pieces) -> list[Problem]:
+    """What contradicts itself in a state, as problems."""
+    return [
+        Problem(None, "invariant", f"{name}: {what}")
+        for name, check in INVARIANTS.items()
+        for what in check(pieces)
+    ]

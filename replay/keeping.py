@@ -1,0 +1,154 @@
+"""What an allocator keeps between turns: the state, and effects that are not saved yet.
+
+Part of the allocator's I/O: it reads the log and the stores inside a turn. Pieces are
+saved every `EVERY` events, and at once where the event before was another process's, so
+that many writers do not fold each other's events again and again.
+"""
+
+from __future__ import annotations
+
+import threading
+
+import msgspec
+
+from ..ledger.log import Turn
+from . import projection_store, snapshot_store
+from .fold import Effects
+from .snapshot_store import Header, Misfit, Snapshot
+from .state import State
+
+EVERY = 64
+FOLD_COST = 6
+"""Folding one event costs about as much as loading this many pieces."""
+
+
+class Unsaved(msgspec.Struct, frozen=True):
+    """An event's effects, until a snapshot stands at or behind its seq."""
+
+    seq: int
+    effects: Effects
+
+
+class Keeping(threading.local):
+    """The state kept by one thread of one process. `notices` are sentences for the user."""
+
+    def __init__(self) -> None:
+        self._state: State | None = None
+        self._unsaved: list[Unsaved] = []
+        self._others = True
+        self._rewrite = False
+        self.notices: list[str] = []
+
+    def forget(self) -> None:
+        """Drop everything kept: the next turn loads anew."""
+        self._state = None
+        self._unsaved = []
+        self._rewrite = False
+
+    def catch_up(self, turn: Turn) -> State:
+        """The state at the turn's head: as kept, caught up, or loaded."""
+        kept = self._state
+        self._others = kept is None or kept.head != turn.head
+        if kept is not None and not self._others:
+            return kept
+        if kept is None or not self._worth_folding(turn, kept):
+            self._load(turn)
+        return self._fold_rest(turn)
+
+    def _worth_folding(self, turn: Turn, kept: State) -> bool:
+        """Whether folding what came since is cheaper than loading what was saved since."""
+        if turn.head.seq <= kept.seq:
+            return False
+        try:
+            header = snapshot_store.read_header(turn.connection)
+        except Misfit:
+            return True
+        if header is None or header.seq <= kept.seq:
+            return True
+        return (turn.head.seq - kept.seq) * FOLD_COST < len(kept.pieces)
+
+    def _load(self, turn: Turn) -> None:
+        """Take the saved state, or start from nothing where it does not fit, and say so."""
+        self.forget()
+        try:
+            snapshot = snapshot_store.load(turn.connection)
+        except Misfit as misfit:
+            snapshot = None
+            self.notices.append(f"{misfit.why}; replayed {turn.head.seq} events")
+        else:
+            if snapshot is None and turn.head.seq > 1:
+                self.notices.append(f"the snapshot is missing; replayed {turn.head.seq} events")
+        self._take(snapshot)
+
+    def _take(self, snapshot: Snapshot | None) -> None:
+        self._state = State() if snapshot is None else snapshot.state
+        self._rewrite = snapshot is None
+
+    def _fold_rest(self, turn: Turn) -> State:
+        assert self._state is not None
+        for event in turn.read(self._state.seq, turn.head.seq):
+            self.note(event.seq, self._state.apply(event))
+        return self._state
+
+    def state_at(self, turn: Turn) -> State:
+        """The state at the turn's head, after `replay_anew`."""
+        return self._fold_rest(turn)
+
+    def note(self, seq: int, effects: Effects) -> None:
+        """Remember what is to be saved."""
+        self._unsaved.append(Unsaved(seq, effects))
+
+    def save_if_due(self, turn: Turn) -> None:
+        """Save where others write too, nothing is saved, or enough has gathered."""
+        if not self._unsaved or self._unsaved[-1].seq != turn.head.seq:
+            return
+        if self._others or self._rewrite or len(self._unsaved) >= EVERY:
+            self.save(turn)
+
+    def save(self, turn: Turn) -> Header:
+        """Write touched pieces, new projection rows and the header into the turn's transaction."""
+        assert self._state is not None
+        conn = turn.connection
+        before = None if self._rewrite else self._current_header(turn)
+        fresh = self._unsaved
+        if before is None:
+            snapshot_store.drop(conn)
+        else:
+            fresh = [one for one in self._unsaved if one.seq > before.seq]
+        last = (0, 0) if before is None else (before.holdings, before.capacity)
+        holdings, capacity = projection_store.append(
+            conn,
+            last,
+            (holding for one in fresh for holding in one.effects.closed),
+            (capacity for one in fresh for capacity in one.effects.capacity),
+        )
+        touched = dict.fromkeys(key for one in fresh for key in one.effects.touched)
+        self._unsaved = []
+        self._rewrite = False
+        return snapshot_store.save(
+            conn, self._state, touched, before, holdings=holdings, capacity=capacity
+        )
+
+    def _current_header(self, turn: Turn) -> Header | None:
+        """The header as it stands in the file now: others may have saved, or rows may be gone."""
+        try:
+            header = snapshot_store.read_header(turn.connection)
+        except Misfit:
+            header = None
+        first_unsaved = self._unsaved[0].seq if self._unsaved else turn.head.seq + 1
+        if header is None or header.seq < first_unsaved - 1:
+            self._replay_everything(turn)
+            return None
+        return header
+
+    def _replay_everything(self, turn: Turn) -> None:
+        """The stored rows are of no use: gather the effects of all events once more."""
+        self.replay_anew(turn)
+        self._fold_rest(turn)
+
+    def replay_anew(self, turn: Turn) -> int:
+        """Forget what is kept and stored; how many snapshots went."""
+        dropped = snapshot_store.drop(turn.connection)
+        self.forget()
+        self._take(None)
+        return dropped

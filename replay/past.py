@@ -1,0 +1,153 @@
+"""The past: the state at the head, and every holding that ever ended.
+
+Taken from the stores where they fit, else from a replay of the whole log. Both give the
+same answers; a reader writes nothing either way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import msgspec
+
+from ..ledger.event import Event
+from ..ledger.row import head_in, read_events
+from . import projection_store, snapshot_store
+from .holding import Capacity, Holding, running
+from .interval import Window
+from .snapshot_store import Misfit
+from .state import State
+
+if TYPE_CHECKING:
+    import sqlite3
+
+Found = TypeVar("Found")
+TAIL = 4_096
+"""A reader folds at most so many events after a snapshot in one read transaction."""
+
+
+class Readable(Protocol):
+    """What a past is read from: the log, in runs, and read transactions of its file."""
+
+    def read(self, after: int, upto: int | None = None) -> Iterable[Event]:
+        """Events in order of seq."""
+        ...
+
+    def reading(self, ask: Callable[[sqlite3.Connection], Found]) -> Found:
+        """Run `ask` in one read transaction."""
+        ...
+
+
+class Past(msgspec.Struct):
+    """What was, up to `state.head`. `stored` is the number of holdings that the store vouches for."""
+
+    log: Readable
+    state: State
+    stored: int
+    fresh: list[Holding]
+    capacities: list[Capacity]
+
+    def ended(self, since: int) -> Iterator[Holding]:
+        """Holdings that ended after `since` (microseconds UTC), in order of their ends. Raises Misfit."""
+        if self.stored:
+            yield from projection_store.since(self.log.reading, since, self.stored)
+        yield from (holding for holding in self.fresh if (holding.end or 0) > since)
+
+    def open(self) -> Iterator[Holding]:
+        """Holdings that run, by allocation."""
+        for piece in self.state.allocations():
+            yield from running(piece)
+
+    def during(self, window: Window) -> Iterator[Holding]:
+        """Holdings that share an instant with the window. Raises Misfit."""
+        for holding in self.ended(window.from_us - 1):
+            if window.meets(holding.start, holding.end):
+                yield holding
+        yield from (holding for holding in self.open() if holding.start < window.to_us)
+
+
+def _tail(conn: sqlite3.Connection) -> tuple[snapshot_store.Snapshot, list[Event]]:
+    snapshot = snapshot_store.load(conn)
+    if snapshot is None:
+        raise Misfit("there is no snapshot")
+    events = read_events(conn, snapshot.header.seq, head_in(conn).seq, TAIL)
+    if len(events) == TAIL:
+        raise Misfit("the snapshot is too old")
+    return snapshot, events
+
+
+def load_state(log: Readable, notices: list[str]) -> State:
+    """The state at the head, from the snapshot or by replay. Raises BrokenChain, UnknownEvent."""
+    try:
+        snapshot, events = log.reading(_tail)
+    except Misfit as misfit:
+        return _replayed(log, misfit, notices).state
+    for event in events:
+        snapshot.state.apply(event)
+    return snapshot.state
+
+
+def load_past(log: Readable, notices: list[str]) -> Past:
+    """The past up to the head, from the stores or by replay. Raises BrokenChain, UnknownEvent."""
+
+    def ask(
+        conn: sqlite3.Connection,
+    ) -> tuple[snapshot_store.Snapshot, list[Event], list[Capacity]]:
+        snapshot, events = _tail(conn)
+        return snapshot, events, projection_store.capacities(conn, snapshot.header.capacity)
+
+    try:
+        snapshot, events, capacities = log.reading(ask)
+    except Misfit as misfit:
+        return _replayed(log, misfit, notices)
+    past = Past(log, snapshot.state, snapshot.header.holdings, [], capacities)
+    return _follow(past, events)
+
+
+def _follow(past: Past, events: Iterable[Event]) -> Past:
+    for event in events:
+        effects = past.state.apply(event)
+        past.fresh += effects.closed
+        past.capacities += effects.capacity
+    return past
+
+
+def _replayed(log: Readable, misfit: Misfit, notices: list[str]) -> Past:
+    past = replayed(log)
+    if past.state.seq > 1:
+        notices.append(f"{misfit.why}; replayed {past.state.seq} events")
+    return past
+
+
+def replayed(log: Readable) -> Past:
+    """The past by a replay of the whole log, whatever the stores hold."""
+    return _follow(Past(log, State(), 0, [], []), log.read(0))
+
+
+def on_server(log: Readable, server: str, notices: list[str]) -> tuple[State, list[Holding]]:
+    """The state, and every holding that a server ever had, in order of their ends, the running last."""
+
+    def ask(conn: sqlite3.Connection) -> tuple[State, list[Event], list[Holding]]:
+        snapshot, events = _tail(conn)
+        piece = snapshot.state.pieces.get("server:" + server)
+        count = getattr(piece, "ended", 0)
+        return snapshot.state, events, projection_store.on_server(conn, server, count)
+
+    try:
+        state, events, holdings = log.reading(ask)
+        past = _follow(Past(log, state, 0, [], []), events)
+    except Misfit as misfit:
+        past, holdings = _replayed(log, misfit, notices), []
+    every = [*holdings, *past.fresh, *past.open()]
+    return past.state, [holding for holding in every if holding.server == server]
+
+
+def state_at(log: Readable, at: int) -> State:
+    """The state at a past instant: every event with a time up to and at `at` (microseconds UTC)."""
+    state = State()
+    for event in log.read(0):
+        if event.at > at:
+            break
+        state.apply(event)
+    return state

@@ -1,0 +1,134 @@
+"""The pieces that state is made of, and their bytes.
+
+State is a mapping from keys to small frozen records. A piece's framed bytes are
+the canonical JSON of `[key, value]`; the state hash is the sum modulo 2**256 of
+SHA-256 over each framed piece, read big-endian, so it is kept up to date piece
+by piece. Names that people give are values or parts of keys, never object keys.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+import msgspec
+
+from ..ledger.canonical import encode
+from .catalogue import Admins, Asked, AskedRelease, Limits, Record, Server, Share
+
+MODULUS = 1 << 256
+
+
+class PoolPiece(Record):
+    """The pool's frame: the server names in pool order, limits, admins, the ledger's id."""
+
+    ledger: str
+    servers: tuple[str, ...]
+    limits: Limits
+    admins: Admins
+
+
+class ServerPiece(Record):
+    """One server: its facts, and who holds what.
+
+    `holders` has for each position of `facts.gpus` the allocation's id, 0 where free;
+    `drained` lists GPU indices; `ended` counts the holdings that ended here, so that a
+    missing row of the projection is noticed. A removed server that had holdings stays
+    with no GPUs and no CPUs.
+    """
+
+    facts: Server
+    holders: tuple[int, ...]
+    cpus_free: int
+    drained: tuple[int, ...] = ()
+    ended: int = 0
+
+    def position(self, gpu: int) -> int:
+        """Where GPU `gpu` stands in `facts.gpus`, or -1."""
+        cards = self.facts.gpus
+        if 0 <= gpu < len(cards) and cards[gpu].index == gpu:
+            return gpu
+        return next((at for at, card in enumerate(cards) if card.index == gpu), -1)
+
+    def holder(self, gpu: int) -> int:
+        """The allocation that holds GPU `gpu`, 0 where it is free."""
+        return self.holders[self.position(gpu)]
+
+    def free_gpus(self) -> tuple[int, ...]:
+        """The indices of GPUs that are neither held nor drained, ascending."""
+        pairs = zip(self.facts.gpus, self.holders, strict=True)
+        return tuple(c.index for c, held in pairs if not held and c.index not in self.drained)
+
+    def free_count(self) -> int:
+        """How many GPUs are neither held nor drained."""
+        if self.drained:
+            return len(self.free_gpus())
+        return self.holders.count(0)
+
+
+class AllocationPiece(Record):
+    """An allocation that runs. `start` in microseconds UTC; `owner` is a stable identity."""
+
+    id: int
+    task: str
+    owner: str
+    user: str
+    start: int
+    servers: tuple[Share, ...]
+    project: str | None = None
+    note: str | None = None
+    imported: int | None = None
+
+
+class TasksPiece(Record):
+    """A user's running tasks: sorted pairs of name and allocation id."""
+
+    tasks: tuple[tuple[str, int], ...]
+
+
+class RefusalPiece(Record):
+    """An actor's last refusal, so that the same one is not recorded twice in a minute."""
+
+    seq: int
+    at: int
+    act: str
+    reason: str
+    asked: Asked | None = None
+    asked_release: AskedRelease | None = None
+
+
+Piece = PoolPiece | ServerPiece | AllocationPiece | TasksPiece | RefusalPiece
+
+POOL = "pool"
+_TYPES: dict[str, type[Piece]] = {
+    "pool": PoolPiece,
+    "server": ServerPiece,
+    "allocation": AllocationPiece,
+    "tasks": TasksPiece,
+    "refusal": RefusalPiece,
+}
+_DECODE = {name: msgspec.json.Decoder(kind).decode for name, kind in _TYPES.items()}
+
+
+def text(piece: Piece) -> bytes:
+    """The canonical JSON of a piece's value."""
+    return encode(piece)
+
+
+def decode(key: str, value: bytes) -> Piece:
+    """The piece that `text` wrote; msgspec.ValidationError or KeyError where it is none."""
+    return _DECODE[key.partition(":")[0]](value)
+
+
+def digest(key: str, value: bytes) -> bytes:
+    """SHA-256 over the framed piece: 32 bytes."""
+    return sha256(b"[" + encode(key) + b"," + value + b"]").digest()
+
+
+def total(digests: list[bytes]) -> int:
+    """The state hash of pieces with these digests, as an integer."""
+    return sum(int.from_bytes(one, "big") for one in digests) % MODULUS
+
+
+def state_hash(pieces: dict[str, Piece]) -> bytes:
+    """The state hash of a whole state: 32 bytes, big-endian."""
+    return total([digest(key, text(piece)) for key, piece in pieces.items()]).to_bytes(32, "big")

@@ -1,0 +1,128 @@
+"""Placement: which server an allocation goes to.
+
+Best fit: of the servers with enough free GPUs and CPUs the one that is left with the
+fewest free GPUs, then pool order, then the lowest indices. Servers are kept by their
+number of free GPUs as bit sets over pool positions, so that a decision does not walk
+the pool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from .catalogue import Share
+from .piece import Piece, ServerPiece
+
+
+class Fleet:
+    """Servers by free GPUs; follows the state through `follow`, holds nothing of its own."""
+
+    __slots__ = ("_buckets", "_free", "_position", "servers")
+
+    def __init__(self, servers: Iterable[ServerPiece]) -> None:
+        self.servers: list[ServerPiece] = list(servers)
+        self._position = {server.facts.name: at for at, server in enumerate(self.servers)}
+        self._free = [server.free_count() for server in self.servers]
+        self._buckets: dict[int, int] = {}
+        for at, free in enumerate(self._free):
+            self._buckets[free] = self._buckets.get(free, 0) | 1 << at
+
+    def follow(self, pieces: Mapping[str, Piece], touched: Iterable[str]) -> None:
+        """Take over the servers among the touched keys; all of them where the pool changed."""
+        for key in touched:
+            if key == "pool":
+                pool = pieces["pool"]
+                names = pool.servers  # type: ignore[union-attr]
+                self.__init__(pieces["server:" + name] for name in names)  # type: ignore[misc]
+                return
+        for key in touched:
+            if key.startswith("server:"):
+                self._move(pieces[key])
+
+    def _move(self, server: Piece) -> None:
+        assert isinstance(server, ServerPiece)
+        at = self._position[server.facts.name]
+        self.servers[at] = server
+        before, now = self._free[at], server.free_count()
+        if before != now:
+            bit = 1 << at
+            self._free[at] = now
+            self._buckets[before] &= ~bit
+            self._buckets[now] = self._buckets.get(now, 0) | bit
+
+    def best(
+        self, gpus: int, fits: Callable[[ServerPiece], bool], among: int = -1
+    ) -> ServerPiece | None:
+        """The fullest server with `gpus` free that fits; `among` is a bit set of pool positions."""
+        for server in self.fullest_first(gpus, among):
+            if fits(server):
+                return server
+        return None
+
+    def fullest_first(self, gpus: int, among: int = -1) -> Iterator[ServerPiece]:
+        """Servers with at least `gpus` free, fewest free first, then in pool order."""
+        for free in sorted(self._buckets):
+            left = self._buckets[free] & among if free >= gpus else 0
+            while left:
+                lowest = left & -left
+                yield self.servers[lowest.bit_length() - 1]
+                left ^= lowest
+
+    def could(self, servers: int, gpus: int, cpus: int) -> bool:
+        """Whether `servers` servers have `gpus` GPUs and `cpus` CPUs each, held or not."""
+        able = 0
+        for server in self.servers:
+            able += len(server.holders) >= gpus and server.facts.cpus >= cpus
+            if able >= servers:
+                return True
+        return False
+
+    def among(self, names: Iterable[str]) -> int:
+        """The bit set of the named servers' positions; KeyError for a name the pool lacks."""
+        bits = 0
+        for name in names:
+            bits |= 1 << self._position[name]
+        return bits
+
+    def without(self, among: int, server: ServerPiece) -> int:
+        """The bit set less one server."""
+        return among & ~(1 << self._position[server.facts.name])
+
+
+def usual_cpus(server: ServerPiece, gpus: int) -> int:
+    """CPUs that go with `gpus` GPUs where none were asked for: the server's CPUs per GPU, floored, at least 1."""
+    return max(1, server.facts.cpus // len(server.facts.gpus) * gpus)
+
+
+def share(server: ServerPiece, gpus: tuple[int, ...], cpus: int) -> Share:
+    """The part of `server` that an allocation gets, with the UUIDs where any is known."""
+    uuids = tuple(server.facts.gpus[server.position(gpu)].uuid for gpu in gpus)
+    return Share(server.facts.name, gpus, cpus, uuids if any(uuids) else None)
+
+
+def place(
+    fleet: Fleet, servers: int, gpus: int, cpus: int | None, among: int = -1
+) -> tuple[Share, ...] | None:
+    """Best fit for `gpus` and `cpus` on each of `servers` servers, or None where there is no room now."""
+    shares: list[Share] = []
+
+    def fits(server: ServerPiece) -> bool:
+        return server.cpus_free >= (usual_cpus(server, gpus) if cpus is None else cpus)
+
+    for _ in range(servers):
+        server = fleet.best(gpus, fits, among)
+        if server is None:
+            return None
+        among = fleet.without(among, server)
+        granted = usual_cpus(server, gpus) if cpus is None else cpus
+        shares.append(share(server, server.free_gpus()[:gpus], granted))
+    return tuple(shares)
+
+
+def divide(cpus: int, counts: tuple[int, ...]) -> tuple[int, ...]:
+    """`cpus` divided in proportion to GPU counts; what is left over goes to the first ones."""
+    whole = sum(counts)
+    parts = [cpus * count // whole for count in counts]
+    for at in range(cpus - sum(parts)):
+        parts[at] += 1
+    return tuple(parts)

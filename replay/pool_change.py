@@ -1,0 +1,188 @@
+"""Decide how the pool changes: a new pool file, drains, resumes. Pure."""
+
+from __future__ import annotations
+
+from .actor import Actor
+from .catalogue import (
+    Admins,
+    Limits,
+    Place,
+    Pool,
+    PoolChanged,
+    PoolDrained,
+    PoolResumed,
+    Record,
+    Server,
+)
+from .errors import NoSuchServer, ReasonNeeded, ServerInUse
+from .piece import ServerPiece
+from .refusal import Refusal
+from .request import Placed
+from .rights import admin_by, by, owns
+from .state import State
+
+
+class InUse(Record):
+    """A change that would end running allocations: `change` is `removed`, `shrunk` or `swapped`."""
+
+    server: str
+    change: str
+    allocations: tuple[int, ...]
+
+
+class Difference(Record):
+    """What a pool file would change. `absent` are servers the file lacks, removed only on demand."""
+
+    added: tuple[Server, ...] = ()
+    changed: tuple[Server, ...] = ()
+    absent: tuple[str, ...] = ()
+    limits: Limits | None = None
+    admins: Admins | None = None
+    in_use: tuple[InUse, ...] = ()
+
+    def empty(self, *, remove: bool) -> bool:
+        """Whether applying it would change nothing."""
+        moved = self.added or self.changed or (remove and self.absent)
+        return not moved and self.limits is None and self.admins is None
+
+
+def pool_of(state: State) -> Pool:
+    """The pool as it stands: the one that a pool file would have to say to change nothing."""
+    servers = tuple(server.facts for server in state.servers())
+    return Pool(servers, state.pool.limits, state.pool.admins)
+
+
+def difference(state: State, pool: Pool, *, remove: bool) -> Difference:
+    """What applying `pool` would change; the order of servers in it does not matter.
+
+    A pool without admins leaves them as they are, so that nobody locks everybody out.
+    """
+    before = {server.facts.name: server for server in state.servers()}
+    after = {server.name: server for server in pool.servers}
+    changed = tuple(
+        server for name, server in after.items() if name in before and before[name].facts != server
+    )
+    absent = tuple(name for name in before if name not in after)
+    in_use = [_removal(before[name]) for name in absent if remove]
+    in_use += [_reshaping(state, before[server.name], server) for server in changed]
+    return Difference(
+        tuple(server for name, server in after.items() if name not in before),
+        changed,
+        absent,
+        pool.limits if pool.limits != state.pool.limits else None,
+        pool.admins if pool.admins not in (Admins(), state.pool.admins) else None,
+        tuple(one for one in in_use if one is not None),
+    )
+
+
+def _holders(server: ServerPiece) -> tuple[int, ...]:
+    return tuple(sorted({holder for holder in server.holders if holder}))
+
+
+def _removal(server: ServerPiece) -> InUse | None:
+    held = _holders(server)
+    return InUse(server.facts.name, "removed", held) if held else None
+
+
+def _reshaping(state: State, before: ServerPiece, after: Server) -> InUse | None:
+    """Which allocations stand in the way of new facts, the newest first where CPUs run short."""
+    cards = {card.index: card for card in after.gpus}
+    gone, swapped = set(), set()
+    for card, holder in zip(before.facts.gpus, before.holders, strict=True):
+        if holder and card.index not in cards:
+            gone.add(holder)
+        elif holder and card.uuid and cards[card.index].uuid not in (None, card.uuid):
+            swapped.add(holder)
+    ending = gone | swapped
+    spare = before.cpus_free + after.cpus - before.facts.cpus
+    for holder in reversed(_holders(before)):
+        held = _cpus(state, holder, after.name)
+        if holder in ending:
+            spare += held
+        elif spare < 0:
+            spare += held
+            gone.add(holder)
+    if not ending | gone:
+        return None
+    return InUse(after.name, "shrunk" if gone else "swapped", tuple(sorted(gone | swapped)))
+
+
+def _cpus(state: State, number: int, server: str) -> int:
+    piece = state.allocation(number)
+    shares = piece.servers if piece is not None else ()
+    return sum(share.cpus for share in shares if share.server == server)
+
+
+def decide_pool(
+    state: State, pool: Pool, actor: Actor, *, remove: bool, force: bool, reason: str | None
+) -> PoolChanged | Refusal | None:
+    """The change that makes the pool what `pool` says; None where nothing changes.
+
+    Raises ServerInUse where running allocations are in the way and it is not forced, and
+    ReasonNeeded where it is and would end others' without a reason.
+    """
+    admin = admin_by(state.pool.admins, actor)
+    if admin is None:
+        return Refusal("pool apply", "not_permitted", actor.user)
+    change = difference(state, pool, remove=remove)
+    if change.empty(remove=remove):
+        return None
+    if change.in_use and not force:
+        first = change.in_use[0]
+        raise ServerInUse(first.server, first.change, first.allocations)
+    ended = tuple(sorted({number for one in change.in_use for number in one.allocations}))
+    running = [state.allocation(number) for number in ended]
+    others = tuple(piece.id for piece in running if piece is not None and not owns(actor, piece))
+    if others and reason is None:
+        raise ReasonNeeded("pool apply", others)
+    return PoolChanged(
+        by(actor, admin), change.added, change.changed, change.absent if remove else (),
+        change.limits, change.admins, reason, ended,
+    )  # fmt: skip
+
+
+def _places(state: State, on: tuple[Placed, ...]) -> list[tuple[ServerPiece, tuple[int, ...]]]:
+    """The named servers with the GPUs meant: all of them where none are named. Raises NoSuchServer."""
+    places = []
+    for one in on:
+        server = state.server(one.server)
+        if server is None:
+            raise NoSuchServer(one.server, state.pool.servers)
+        indices = tuple(card.index for card in server.facts.gpus)
+        for gpu in one.gpus or ():
+            if gpu not in indices:
+                raise NoSuchServer(one.server, tuple(map(str, indices)), gpu)
+        places.append((server, indices if one.gpus is None else one.gpus))
+    return places
+
+
+def decide_drain(
+    state: State, on: tuple[Placed, ...], actor: Actor, reason: str | None
+) -> PoolDrained | Refusal | None:
+    """The drain of what is not drained yet; None where all of it is. Raises NoSuchServer."""
+    admin = admin_by(state.pool.admins, actor)
+    places = _places(state, on)
+    if admin is None:
+        return Refusal("drain", "not_permitted", actor.user)
+    moving = [
+        Place(server.facts.name, tuple(gpu for gpu in gpus if gpu not in server.drained))
+        for server, gpus in places
+    ]
+    named = tuple(place for place in moving if place.gpus)
+    return PoolDrained(by(actor, admin), named, reason) if named else None
+
+
+def decide_resume(
+    state: State, on: tuple[Placed, ...], actor: Actor, reason: str | None
+) -> PoolResumed | Refusal | None:
+    """The return of what is drained; None where nothing of it is. Raises NoSuchServer."""
+    admin = admin_by(state.pool.admins, actor)
+    places = _places(state, on)
+    if admin is None:
+        return Refusal("resume", "not_permitted", actor.user)
+    moving = [
+        Place(server.facts.name, tuple(gpu for gpu in gpus if gpu in server.drained))
+        for server, gpus in places
+    ]
+    named = tuple(place for place in moving if place.gpus)
+    return PoolResumed(by(actor, admin), named, reason) if named else None

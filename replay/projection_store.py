@@ -1,0 +1,146 @@
+"""The projection store: ended holdings and capacities as rows, for history and audit.
+
+Rows are numbered from 1 without a hole, in the order of their ends, and never change, so
+a window is one stretch of row numbers, and a missing row is noticed: by its number, and
+on each server by the holding's ordinal. What does not fit raises Misfit.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from hashlib import sha256
+
+import msgspec
+
+from ..ledger.canonical import encode
+from .holding import Capacity, Holding
+from .snapshot_store import Misfit
+
+RUN = 2_000
+"""Rows read at a time, so that no read transaction lasts."""
+
+_HOLDING = msgspec.json.Decoder(Holding).decode
+_CAPACITY = msgspec.json.Decoder(Capacity).decode
+
+
+def digest(number: int, value: bytes) -> bytes:
+    """SHA-256 over the canonical JSON of `[number, value]`."""
+    return sha256(b"[%d," % number + value + b"]").digest()
+
+
+def append(
+    conn: sqlite3.Connection, after: tuple[int, int],
+    holdings: Iterable[Holding], capacities: Iterable[Capacity],
+) -> tuple[int, int]:  # fmt: skip
+    """Add rows after the given last row numbers; returns the new last row numbers.
+
+    Runs inside the caller's transaction.
+    """
+    last_holding, last_capacity = after
+    conn.execute("DELETE FROM holdings WHERE n > ?", (last_holding,))
+    conn.execute("DELETE FROM capacity WHERE n > ?", (last_capacity,))
+    for last_holding, holding in enumerate(holdings, last_holding + 1):
+        value = encode(holding)
+        conn.execute(
+            "INSERT INTO holdings VALUES (?, ?, ?, ?, ?)",
+            (
+                last_holding,
+                holding.server,
+                holding.end,
+                value.decode(),
+                digest(last_holding, value),
+            ),
+        )
+    for last_capacity, capacity in enumerate(capacities, last_capacity + 1):
+        value = encode(capacity)
+        conn.execute(
+            "INSERT INTO capacity VALUES (?, ?, ?)",
+            (last_capacity, value.decode(), digest(last_capacity, value)),
+        )
+    return last_holding, last_capacity
+
+
+def on_server(conn: sqlite3.Connection, server: str, count: int) -> list[Holding]:
+    """All ended holdings of a server, which counts `count` of them. Raises Misfit."""
+    rows = conn.execute(
+        "SELECT n, server, ended, CAST(value AS BLOB), digest FROM holdings"
+        " WHERE server = ? ORDER BY n", (server,),
+    ).fetchall()  # fmt: skip
+    found = [_holding(row) for row in rows]
+    ordinals = [holding.ordinal for holding in found[:count]]
+    if ordinals != list(range(1, count + 1)):
+        raise Misfit(f"a holding of {server} is missing from the projection")
+    return found[:count]
+
+
+def since(
+    reading: Callable[[Callable[[sqlite3.Connection], list[Holding]]], list[Holding]],
+    from_us: int,
+    last: int,
+) -> Iterator[Holding]:
+    """Ended holdings up to row `last` that end after `from_us`, in order of their ends.
+
+    `reading` runs a function in a read transaction of its own. Raises Misfit.
+    """
+    number = _first_after(reading, from_us, last)
+    while number <= last:
+        upto = min(number + RUN - 1, last)
+        first = number
+        rows = reading(lambda conn: _stretch(conn, first, upto))  # noqa: B023 - runs at once
+        if len(rows) != upto - number + 1:
+            raise Misfit("a row of the holdings is missing")
+        yield from rows
+        number = upto + 1
+
+
+def _stretch(conn: sqlite3.Connection, first: int, last: int) -> list[Holding]:
+    rows = conn.execute(
+        "SELECT n, server, ended, CAST(value AS BLOB), digest FROM holdings"
+        " WHERE n BETWEEN ? AND ? ORDER BY n", (first, last),
+    ).fetchall()  # fmt: skip
+    return [_holding(row) for row in rows]
+
+
+def _first_after(
+    reading: Callable[[Callable[[sqlite3.Connection], list[Holding]]], list[Holding]],
+    from_us: int,
+    last: int,
+) -> int:
+    """The first row number that ends after `from_us`: ends never fall from row to row."""
+    low, high = 1, last + 1
+    while low < high:
+        middle = (low + high) // 2
+        found = reading(lambda conn: _stretch(conn, middle, middle))  # noqa: B023 - runs at once
+        if not found:
+            raise Misfit(f"row {middle} of the holdings is missing")
+        if (found[0].end or 0) > from_us:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def _holding(row: tuple[int, str, int, bytes, bytes]) -> Holding:
+    number, server, ended, value, stored = row
+    if digest(number, value) != stored:
+        raise Misfit(f"row {number} of the holdings was changed")
+    try:
+        holding = _HOLDING(value)
+    except msgspec.DecodeError as error:
+        raise Misfit(f"row {number} of the holdings is none") from error
+    if holding.server != server or holding.end != ended:
+        raise Misfit(f"row {number} of the holdings was changed")
+    return holding
+
+
+def capacities(conn: sqlite3.Connection, last: int) -> list[Capacity]:
+    """What each server offered from when on, up to row `last`. Raises Misfit."""
+    rows = conn.execute(
+        "SELECT n, CAST(value AS BLOB), digest FROM capacity WHERE n <= ? ORDER BY n", (last,)
+    ).fetchall()
+    if [row[0] for row in rows] != list(range(1, last + 1)):
+        raise Misfit("a row of the capacities is missing")
+    if any(digest(number, value) != stored for number, value, stored in rows):
+        raise Misfit("a row of the capacities was changed")
+    return [_CAPACITY(value) for _, value, _ in rows]

@@ -1,0 +1,63 @@
+"""Refusals: why a well-formed request is turned down, from a closed set.
+
+Where several reasons apply, the first in the order of `REASONS` counts.
+"""
+
+from __future__ import annotations
+
+from .catalogue import Asked, AskedRelease, Record
+
+REASONS = {
+    "never": "this pool could not do it even when empty",
+    "not_permitted": "the actor has no right to it",
+    "limit": "it is above a limit of the pool",
+    "drained": "it would fit if nothing were drained",
+    "no_gpus": "too few GPUs are free",
+    "no_cpus": "too few CPUs are free",
+    "fragmented": "enough is free, but not together",
+}
+
+REPEAT_US = 60 * 1_000_000
+"""The same request of the same actor is not recorded again within this time."""
+
+
+class Free(Record):
+    """What is free on one server: GPUs neither held nor drained, and CPUs."""
+
+    server: str
+    gpus: int
+    cpus: int
+
+
+class Held(Record):
+    """A named GPU that somebody holds."""
+
+    server: str
+    gpu: int
+    allocation: int
+    task: str
+    user: str
+
+
+class Refusal(Record):
+    """A request turned down, with the facts that a sentence needs.
+
+    `free` lists the servers that matter, most free first, at most eight; `gpus_free`,
+    `cpus_free` count what is free on all of them; `largest` is the most GPUs free on one
+    server; `servers` is a number of servers over which it would fit now; `limit` and
+    `most` tell what is allowed or possible.
+    """
+
+    act: str
+    reason: str
+    user: str
+    asked: Asked | None = None
+    asked_release: AskedRelease | None = None
+    free: tuple[Free, ...] = ()
+    gpus_free: int = 0
+    cpus_free: int = 0
+    largest: int = 0
+    servers: int | None = None
+    held: tuple[Held, ...] = ()
+    limit: int | None = None
+    most: int | None = None

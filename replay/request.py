@@ -1,0 +1,163 @@
+"""Requests: what may be asked, checked before anything is decided.
+
+A malformed request raises BadRequest and changes nothing. Names: 1 to 64 letters of any
+script, digits and `._+-`, beginning with a letter or digit. A note: at most 200
+characters, none of them a control character.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+from .catalogue import Asked, AskedRelease, Record
+from .errors import BadRequest
+
+NAME_LENGTH = 64
+NOTE_LENGTH = 200
+KEY_LENGTH = 200
+MOST = 1_000_000
+NAME_RULE = "1 to 64 letters, digits and . _ + -, beginning with a letter or a digit"
+
+
+class Placed(Record):
+    """One `--on`: a server and, where named, its GPU indices in ascending order."""
+
+    server: str
+    gpus: tuple[int, ...] | None = None
+
+
+class AllocateRequest(Record):
+    """An allocate, checked: `asked` word for word, `on` as places, the holder of `--for`.
+
+    `uid` and `sid` identify the beneficiary where the machine knows him.
+    """
+
+    asked: Asked
+    on: tuple[Placed, ...] = ()
+    uid: int | None = None
+    sid: str | None = None
+    imported: int | None = None
+
+
+def name(field: str, value: str) -> str:
+    """The name in its composed form (NFC). Raises BadRequest where it is none."""
+    composed = unicodedata.normalize("NFC", value)
+    good = 1 <= len(composed) <= NAME_LENGTH and composed[0].isalnum() and all(map(_part, composed))
+    if not good:
+        raise BadRequest(field, value, NAME_RULE)
+    return composed
+
+
+def _part(letter: str) -> bool:
+    return letter in "._+-" or unicodedata.category(letter)[0] in "LM" or letter.isdecimal()
+
+
+def note(field: str, value: str | None, most: int = NOTE_LENGTH) -> str | None:
+    """A free text in NFC, or None. Raises BadRequest where it is too long or holds control characters."""
+    if value is None:
+        return None
+    composed = unicodedata.normalize("NFC", value)
+    if len(composed) > most:
+        raise BadRequest(field, value, f"at most {most} characters")
+    if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in composed):
+        raise BadRequest(field, value, "no control characters")
+    return composed
+
+
+def reason(value: str | None) -> str | None:
+    """A reason: a note that is not blank; None where none was given."""
+    text = note("reason", value)
+    if text is not None and not text.strip():
+        raise BadRequest("reason", value, "a reason in words")
+    return text
+
+
+def key(value: str | None) -> str | None:
+    """A retry key: 1 to 200 characters, no control characters."""
+    text = note("key", value, KEY_LENGTH)
+    if text == "":
+        raise BadRequest("key", value, "1 to 200 characters")
+    return text
+
+
+def count(field: str, value: int) -> int:
+    """A count from 1 to 1,000,000. Raises BadRequest otherwise."""
+    if isinstance(value, bool) or not 1 <= value <= MOST:
+        raise BadRequest(field, value, "a whole number from 1 up")
+    return value
+
+
+def allocate(
+    asked: Asked, on: tuple[Placed, ...] = (), *, uid: int | None = None, sid: str | None = None
+) -> AllocateRequest:
+    """The request, checked and with its names composed. Raises BadRequest."""
+    checked = Asked(
+        name("task", asked.task),
+        count("GPUs", asked.gpus),
+        None if asked.cpus is None else count("CPUs", asked.cpus),
+        count("servers", asked.servers),
+        asked.on,
+        asked.here,
+        None if asked.project is None else name("project", asked.project),
+        note("note", asked.note),
+        asked.beneficiary,
+    )
+    exact = _exact(on)
+    if exact and checked.gpus != exact:
+        raise BadRequest("GPUs", asked.gpus, f"{exact}, as many as --on names")
+    if exact and checked.servers not in (1, len(on)):
+        raise BadRequest("servers", asked.servers, f"{len(on)}, as many as --on names")
+    if not exact:
+        _divides(checked)
+    return AllocateRequest(checked, on, uid, sid)
+
+
+def _exact(on: tuple[Placed, ...]) -> int:
+    """How many GPUs `on` names one by one; 0 where it names servers only."""
+    named = [place.gpus for place in on if place.gpus is not None]
+    if not named:
+        return 0
+    if len(named) < len(on):
+        raise BadRequest("on", "SERVER beside SERVER:GPUS", "GPUs for each server, or for none")
+    if len({place.server for place in on}) < len(on):
+        raise BadRequest("on", on[-1].server, "each server once")
+    return sum(map(len, named))
+
+
+def _divides(asked: Asked) -> None:
+    if asked.gpus % asked.servers:
+        raise BadRequest(
+            "GPUs", asked.gpus, f"a multiple of {asked.servers}, the servers asked for"
+        )
+    if asked.cpus is not None and asked.cpus % asked.servers:
+        raise BadRequest(
+            "CPUs", asked.cpus, f"a multiple of {asked.servers}, the servers asked for"
+        )
+
+
+def release(asked: AskedRelease) -> AskedRelease:
+    """The release, checked and with its names composed. Raises BadRequest."""
+    ways = bool(asked.tasks) + asked.mine + (asked.server is not None)
+    alone = asked.user is not None and not ways
+    if ways > 1 or not (ways or alone):
+        raise BadRequest(
+            "what to release", asked.tasks, "tasks, --mine, --server or --for, one of them"
+        )
+    tasks = tuple(dict.fromkeys(_task(task) for task in asked.tasks))
+    return AskedRelease(
+        tasks,
+        asked.mine,
+        asked.server,
+        asked.user,
+        asked.force,
+        reason(asked.reason),
+        asked.if_held,
+    )
+
+
+def _task(text: str) -> str:
+    if text.startswith("@"):
+        if not (text[1:].isascii() and text[1:].isdecimal()):
+            raise BadRequest("task", text, "@ and the number of an allocation")
+        return f"@{int(text[1:])}"
+    return name("task", text)

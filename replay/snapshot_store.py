@@ -1,0 +1,170 @@
+"""The snapshot store: the pieces as rows, and a header that ties them to the log.
+
+A snapshot is a cache. Each row carries its own digest, the header the sum of them, the
+seq and chain hash it stands at, the fold that made it and the last row number of each
+projection. What does not fit raises Misfit, and the caller replays instead.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from hashlib import sha256
+
+import msgspec
+
+from ..ledger.canonical import encode
+from ..ledger.event import Head
+from . import piece as pieces_of
+from .fold import FOLD_VERSION
+from .piece import MODULUS, Piece
+from .state import State
+
+
+class Misfit(Exception):
+    """A stored row does not fit the log or the other rows; `why` says which."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class Header(msgspec.Struct, frozen=True, gc=False):
+    """Where a snapshot stands. `state_hash` and `hash` are 32 bytes; the counts are last row numbers."""
+
+    seq: int
+    hash: bytes
+    fold: int
+    state_hash: bytes
+    holdings: int
+    capacity: int
+
+    def digest(self) -> bytes:
+        """SHA-256 over the canonical JSON of the header's fields."""
+        return sha256(
+            encode(
+                [self.seq, self.hash.hex(), self.fold, self.state_hash.hex(), self.holdings, self.capacity]
+            )
+        ).digest()  # fmt: skip
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """A state as it was saved, with its header."""
+
+    header: Header
+    state: State
+
+
+def read_header(conn: sqlite3.Connection) -> Header | None:
+    """The header, or None where no snapshot is saved. Raises Misfit."""
+    try:
+        row = conn.execute(
+            "SELECT seq, hash, fold, state_hash, holdings, capacity, digest FROM snapshot"
+        ).fetchone()
+    except sqlite3.OperationalError as error:
+        raise _missing(error) from error
+    if row is None:
+        return None
+    header = Header(*row[:6])
+    if header.digest() != row[6]:
+        raise Misfit("the snapshot's header was changed")
+    if header.fold != FOLD_VERSION:
+        raise Misfit(f"the snapshot was made by fold {header.fold}")
+    return header
+
+
+def _missing(error: sqlite3.OperationalError) -> Exception:
+    if "no such" in str(error):
+        return Misfit(str(error))
+    return error
+
+
+def load(conn: sqlite3.Connection) -> Snapshot | None:
+    """The saved state, checked row by row and against the log; None where none is saved.
+
+    Raises Misfit.
+    """
+    header = read_header(conn)
+    if header is None:
+        return None
+    found = conn.execute("SELECT at, hash FROM events WHERE seq = ?", (header.seq,)).fetchone()
+    if found is None or found[1] != header.hash:
+        raise Misfit(f"the snapshot stands at seq {header.seq}, which the log does not have so")
+    try:
+        rows = conn.execute("SELECT key, CAST(value AS BLOB), digest FROM pieces").fetchall()
+    except sqlite3.OperationalError as error:
+        raise _missing(error) from error
+    state = {key: _piece(key, value, digest) for key, value, digest in rows}
+    summed = pieces_of.total([row[2] for row in rows]).to_bytes(32, "big")
+    if summed != header.state_hash:
+        raise Misfit("the snapshot's pieces do not add up to its state hash")
+    return Snapshot(header, State(state, Head(header.seq, header.hash, found[0])))
+
+
+def _piece(key: str, value: bytes, digest: bytes) -> Piece:
+    if pieces_of.digest(key, value) != digest:
+        raise Misfit(f"the piece {key} was changed")
+    try:
+        return pieces_of.decode(key, value)
+    except (msgspec.DecodeError, KeyError) as error:
+        raise Misfit(f"the piece {key} is none") from error
+
+
+def save(
+    conn: sqlite3.Connection, state: State, touched: Iterable[str], before: Header | None,
+    *, holdings: int, capacity: int,
+) -> Header:  # fmt: skip
+    """Write the touched pieces and a new header; all pieces anew where `before` is None.
+
+    Runs inside the caller's transaction. `holdings` and `capacity` are the projections'
+    last row numbers after this save. Returns the new header.
+    """
+    summed = 0
+    if before is None:
+        conn.execute("DELETE FROM pieces")
+        touched = state.pieces
+    else:
+        summed = int.from_bytes(before.state_hash, "big")
+    for key in touched:
+        if before is not None:
+            old = conn.execute("SELECT digest FROM pieces WHERE key = ?", (key,)).fetchone()
+            summed -= int.from_bytes(old[0], "big") if old else 0
+        summed += _put(conn, key, state.pieces.get(key))
+    state_hash = (summed % MODULUS).to_bytes(32, "big")
+    head = state.head
+    header = Header(head.seq, head.hash, FOLD_VERSION, state_hash, holdings, capacity)
+    conn.execute(
+        "INSERT OR REPLACE INTO snapshot VALUES (1, ?, ?, ?, ?, ?, ?, ?)",
+        (*msgspec.structs.astuple(header), header.digest()),
+    )
+    return header
+
+
+def _put(conn: sqlite3.Connection, key: str, piece: Piece | None) -> int:
+    """Store one piece, or remove it where it is gone; its digest as an integer."""
+    if piece is None:
+        conn.execute("DELETE FROM pieces WHERE key = ?", (key,))
+        return 0
+    value = pieces_of.text(piece)
+    digest = pieces_of.digest(key, value)
+    conn.execute("INSERT OR REPLACE INTO pieces VALUES (?, ?, ?)", (key, value.decode(), digest))
+    return int.from_bytes(digest, "big")
+
+
+def drop(conn: sqlite3.Connection) -> int:
+    """Empty both stores, or make their tables anew where one is missing; how many snapshots went.
+
+    Runs inside the caller's transaction.
+    """
+    try:
+        dropped = conn.execute("DELETE FROM snapshot").rowcount
+        for table in ("pieces", "holdings", "capacity"):
+            conn.execute(f"DELETE FROM {table}")  # noqa: S608 - three fixed names
+    except sqlite3.OperationalError as error:
+        if "no such table" not in str(error):
+            raise
+        from .store_schema import make_anew
+
+        make_anew(conn)
+        return 0
+    return dropped

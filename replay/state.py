@@ -1,0 +1,99 @@
+"""The state: pieces up to a head, and the questions that commands ask of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from ..ledger.chain import links
+from ..ledger.errors import BrokenChain
+from ..ledger.event import START, Event, Head
+from .fold import Effects, fold
+from .piece import POOL, AllocationPiece, Piece, PoolPiece, RefusalPiece, ServerPiece, TasksPiece
+from .placement import Fleet
+
+
+class State:
+    """What the events up to `head` amount to.
+
+    `apply` moves it forward, one event at a time, and is the only thing that changes it.
+    """
+
+    __slots__ = ("_fleet", "head", "pieces")
+
+    def __init__(self, pieces: dict[str, Piece] | None = None, head: Head = START) -> None:
+        self.pieces: dict[str, Piece] = {} if pieces is None else pieces
+        self.head = head
+        self._fleet: Fleet | None = None
+
+    def apply(self, event: Event, *, own: bool = False) -> Effects:
+        """Fold one event in; raises BrokenChain where it is not the next one.
+
+        What is read is hashed again; only an event that this process has just sealed (`own`) is not.
+        """
+        wrong = None if own else links(event, self.head)
+        if wrong is not None:
+            raise BrokenChain("", wrong, event.seq)
+        effects = fold(self.pieces, event)
+        self.head = Head(event.seq, event.hash, event.at)
+        if self._fleet is not None:
+            self._fleet.follow(self.pieces, effects.touched)
+        return effects
+
+    @property
+    def seq(self) -> int:
+        """The seq of the last event folded."""
+        return self.head.seq
+
+    @property
+    def pool(self) -> PoolPiece:
+        """The pool's frame: server names in order, limits, admins."""
+        pool = self.pieces[POOL]
+        assert isinstance(pool, PoolPiece)
+        return pool
+
+    @property
+    def fleet(self) -> Fleet:
+        """The servers arranged for placement; made when first asked for."""
+        if self._fleet is None:
+            self._fleet = Fleet(self.servers())
+        return self._fleet
+
+    def servers(self) -> Iterator[ServerPiece]:
+        """The pool's servers in pool order."""
+        for name in self.pool.servers:
+            server = self.pieces["server:" + name]
+            assert isinstance(server, ServerPiece)
+            yield server
+
+    def server(self, name: str) -> ServerPiece | None:
+        """The server of that name, or None where the pool has none."""
+        server = self.pieces.get("server:" + name)
+        return server if isinstance(server, ServerPiece) and server.holders else None
+
+    def allocation(self, number: int) -> AllocationPiece | None:
+        """The running allocation with that id, if any."""
+        piece = self.pieces.get(f"allocation:{number}")
+        return piece if isinstance(piece, AllocationPiece) else None
+
+    def allocations(self) -> list[AllocationPiece]:
+        """All running allocations, by id."""
+        found = [piece for piece in self.pieces.values() if isinstance(piece, AllocationPiece)]
+        return sorted(found, key=lambda piece: piece.id)
+
+    def tasks(self, owner: str) -> tuple[tuple[str, int], ...]:
+        """The running tasks of an owner: pairs of name and allocation id."""
+        piece = self.pieces.get("tasks:" + owner)
+        return piece.tasks if isinstance(piece, TasksPiece) else ()
+
+    def last_refusal(self, actor: str) -> RefusalPiece | None:
+        """The actor's last recorded refusal."""
+        piece = self.pieces.get("refusal:" + actor)
+        return piece if isinstance(piece, RefusalPiece) else None
+
+
+def replay(events: Iterable[Event]) -> State:
+    """The state that these events, from the first one on, amount to."""
+    state = State()
+    for event in events:
+        state.apply(event)
+    return state

@@ -1,0 +1,189 @@
+"""Verification: everything recomputed, nothing believed.
+
+The verifier shares only constants with the writer: it has an encoder of its own on the
+standard library, and a bookkeeping of its own for who holds what. Problems are values, so
+one bad record never hides the rest. It reads in runs up to a fixed head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import msgspec
+
+from ..ledger.errors import BrokenChain, GpuledgerError, UnknownEvent
+from ..ledger.event import Event
+from ..ledger.note import Note, Unreadable
+from .checked_rows import ChainCheck, Row
+from .checked_stores import StoreCheck
+from .fold import VOID, fold
+from .invariants import broken
+from .problem import Problem
+from .state import State
+
+if TYPE_CHECKING:
+    import sqlite3
+
+Found = TypeVar("Found")
+RUN = 2_000
+
+
+class Verified(msgspec.Struct, frozen=True):
+    """The outcome: problems by where they were found, and the head that was checked.
+
+    `anchored` tells that an expected head was given and found.
+    """
+
+    events: int
+    seq: int
+    hash: bytes
+    problems: tuple[Problem, ...]
+    anchored: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing at all was found."""
+        return not self.problems
+
+
+class Checked(Protocol):
+    """What a verification reads."""
+
+    def reading(self, ask: Callable[[sqlite3.Connection], Found]) -> Found:
+        """Run `ask` in one read transaction."""
+        ...
+
+
+def verify(
+    log: Checked, note: Note | Unreadable | None, expect: tuple[int, str] | None = None
+) -> Verified:
+    """Check chain, invariants, snapshots, projections and the note of the head.
+
+    `note` was read before anything of the log, so that it cannot lead a log that grows.
+
+    `expect` is a seq and 16 or more hex digits of the hash that it must have.
+    Returns every problem found; raises only where the file cannot be read at all.
+    """
+    chain = ChainCheck()
+    replaying = _Replaying(log, chain.problems)
+    chain.problems += log.reading(schema_problems)
+    head = log.reading(_last_seq)
+    after = 0
+    while after < head:
+        first, upto = after, min(after + RUN, head)
+        rows = _run(log, first, upto, chain)
+        for row in rows:
+            chain.check(row)
+            replaying.follow(row)
+        after = upto
+    chain.finish(head)
+    replaying.finish()
+    chain.check_note(note)
+    anchored = chain.check_expected(expect)
+    chain.problems.sort(key=lambda problem: problem.seq or 0)
+    return Verified(
+        chain.count, chain.seq, chain.hash, tuple(dict.fromkeys(chain.problems)), anchored
+    )
+
+
+def _last_seq(conn: sqlite3.Connection) -> int:
+    row = conn.execute("SELECT max(seq) FROM events").fetchone()
+    return row[0] or 0
+
+
+def _run(log: Checked, after: int, upto: int, chain: ChainCheck) -> list[Row]:
+    """A stretch of rows as they lie in the file; one by one where the stretch is damaged."""
+    try:
+        return log.reading(lambda conn: _rows(conn, after, upto, chain.problems))
+    except GpuledgerError:
+        found: list[Row] = []
+        for seq in range(after + 1, upto + 1):
+            try:
+                found += log.reading(lambda conn: _rows(conn, seq - 1, seq, chain.problems))  # noqa: B023 - runs at once
+            except GpuledgerError:
+                chain.problems.append(Problem(seq, "unreadable"))
+        return found
+
+
+def _rows(conn: sqlite3.Connection, after: int, upto: int, problems: list[Problem]) -> list[Row]:
+    """Rows with their texts as bytes: a flipped byte may have made them invalid UTF-8.
+
+    Each row must also be found by its seq, and each retry key by its index.
+    """
+    rows = conn.execute(
+        "SELECT seq, at, CAST(kind AS BLOB), version, CAST(actor AS BLOB), CAST(key AS BLOB),"
+        " CAST(data AS BLOB), prev, hash,"
+        " EXISTS (SELECT 1 FROM events AS e WHERE e.seq = events.seq),"
+        " key IS NULL OR EXISTS (SELECT 1 FROM events AS e INDEXED BY events_keys"
+        "  WHERE e.actor = events.actor AND e.key = events.key AND e.key IS NOT NULL"
+        "  AND e.seq = events.seq)"
+        " FROM events WHERE seq > ? AND seq <= ? ORDER BY seq",
+        (after, upto),
+    ).fetchall()
+    for row in rows:
+        if not (row[9] and row[10]):
+            problems.append(Problem(row[0], "index", "seq" if not row[9] else "key"))
+    return [Row(*row[:9]) for row in rows]
+
+
+def schema_problems(conn: sqlite3.Connection) -> list[Problem]:
+    """Triggers, tables and views that are missing, changed or foreign."""
+    from ..ledger.format import EVENTS_TABLE, TRIGGERS
+
+    found = {
+        (kind, name): sql
+        for kind, name, sql in conn.execute("SELECT type, name, sql FROM sqlite_schema")
+    }
+    expected = {("trigger", name): sql for name, sql in TRIGGERS.items()}
+    expected["table", "events"] = EVENTS_TABLE
+    problems = [
+        Problem(None, "schema", f"{kind} {name}")
+        for (kind, name), sql in expected.items()
+        if found.get((kind, name)) != sql
+    ]
+    foreign = [name for kind, name in found if kind == "trigger" and name not in TRIGGERS]
+    return problems + [Problem(None, "foreign", f"trigger {name}") for name in foreign]
+
+
+class _Replaying:
+    """Folds the rows that can be folded, and holds stores and invariants against the outcome."""
+
+    def __init__(self, log: Checked, problems: list[Problem]) -> None:
+        self._problems = problems
+        self._stores = StoreCheck(log, problems)
+        self._state = State()
+        self._stopped = False
+
+    def follow(self, row: Row) -> None:
+        """Fold one row; what cannot be decoded stops the folding, never the check of the chain."""
+        if self._stopped or (event := _event(row)) is None:
+            return
+        try:
+            effects = fold(self._state.pieces, event)
+        except (BrokenChain, UnknownEvent) as error:
+            self._problems.append(Problem(row.seq, error.code, getattr(error, "why", row.seq_text)))
+            self._stopped = True
+            return
+        if effects.void is not None:
+            self._problems.append(Problem(row.seq, "void", VOID[effects.void]))
+        self._stores.follow(row.seq, self._state.pieces, effects)
+
+    def finish(self) -> None:
+        """Check the invariants of the last state, and that nothing is stored beyond it."""
+        if self._stopped:
+            return
+        self._problems += broken(self._state.pieces)
+        self._stores.finish()
+
+
+def _event(row: Row) -> Event | None:
+    """The row as an event, or None where its texts are none."""
+    try:
+        texts: list[Any] = [
+            None if t is None else t.decode() for t in (row.kind, row.actor, row.key)
+        ]
+    except UnicodeDecodeError:
+        return None
+    kind, actor, key = texts
+    return Event(row.seq, row.at, kind, row.version, actor, key, row.data, row.prev, row.hash)
