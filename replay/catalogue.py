@@ -7,11 +7,12 @@ indices as the server numbers them. `docs/FORMAT.md` holds the same in prose.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, dataclass_transform
 
 import msgspec
 
 
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class Record(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A frozen value with named fields; defaults are left out of its JSON."""
 
