@@ -11,11 +11,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gpuledger.handle import Allocation, Ledger, init, open  # noqa: A004 - the front door's verb
+    from gpuledger.handle import (
+        Allocation,
+        Ledger,
+        Released,
+        init,
+        open,  # noqa: A004 - the front door's verb
+    )
     from gpuledger.ledger.errors import (
         BrokenChain,
         Damaged,
         GpuledgerError,
+        HeadMoved,
         KeyReused,
         LedgerExists,
         LedgerMissing,
@@ -23,10 +30,18 @@ if TYPE_CHECKING:
         LostTail,
         NetworkFilesystem,
         NewerFormat,
+        NoSuchGroup,
         NotALedger,
         NotPermitted,
         StorageFailed,
         UnknownEvent,
+        UnsuitableFolder,
+    )
+    from gpuledger.replay.catalogue import (
+        Card,
+        Limits,
+        Pool,
+        Server,
     )
     from gpuledger.replay.errors import (
         AmbiguousTask,
@@ -47,46 +62,64 @@ __all__ = [
     "AmbiguousTask",
     "BadRequest",
     "BrokenChain",
+    "Card",
     "Damaged",
     "GpuledgerError",
+    "HeadMoved",
     "KeyReused",
     "Ledger",
     "LedgerExists",
     "LedgerMissing",
+    "Limits",
     "LockTimeout",
     "LostTail",
     "NetworkFilesystem",
     "NewerFormat",
+    "NoSuchGroup",
     "NoSuchServer",
     "NoSuchTask",
     "NotALedger",
     "NotEmpty",
     "NotPermitted",
+    "Pool",
     "ReasonNeeded",
     "Refused",
+    "Released",
+    "Server",
     "ServerInUse",
     "StorageFailed",
     "TaskInUse",
     "UnknownEvent",
+    "UnsuitableFolder",
     "__version__",
     "init",
     "open",
 ]
 
-_HANDLE = frozenset({"Allocation", "Ledger", "init", "open"})
-_REPLAY = frozenset(
-    {
-        "AmbiguousTask",
-        "BadRequest",
-        "NoSuchServer",
-        "NoSuchTask",
-        "NotEmpty",
-        "ReasonNeeded",
-        "Refused",
-        "ServerInUse",
-        "TaskInUse",
-    }
-)
+# Where each name lives that is not an error of the ledger floor.
+_HANDLE = {"Allocation", "Ledger", "Released", "init", "open"}
+_CATALOGUE = {"Card", "Limits", "Pool", "Server"}
+_REPLAY_ERRORS = {
+    "AmbiguousTask",
+    "BadRequest",
+    "NoSuchServer",
+    "NoSuchTask",
+    "NotEmpty",
+    "ReasonNeeded",
+    "Refused",
+    "ServerInUse",
+    "TaskInUse",
+}
+
+
+def _home(name: str) -> str:
+    if name in _HANDLE:
+        return "gpuledger.handle"
+    if name in _CATALOGUE:
+        return "gpuledger.replay.catalogue"
+    if name in _REPLAY_ERRORS:
+        return "gpuledger.replay.errors"
+    return "gpuledger.ledger.errors"
 
 
 if not TYPE_CHECKING:  # a checker that saw this would believe every misspelt name
@@ -95,13 +128,7 @@ if not TYPE_CHECKING:  # a checker that saw this would believe every misspelt na
         """Load the module that holds a public name, the first time somebody asks for it."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
-        if name in _HANDLE:
-            home = "gpuledger.handle"
-        elif name in _REPLAY:
-            home = "gpuledger.replay.errors"
-        else:
-            home = "gpuledger.ledger.errors"
-        value: object = getattr(import_module(home), name)
+        value: object = getattr(import_module(_home(name)), name)
         globals()[name] = value
         return value
 
