@@ -23,10 +23,11 @@ DOORS = {
     "gpuledger.handle": {"gpuledger.cli.actor", "gpuledger.cli.location"},
 }
 
-# Only these parts of replay touch the world: the one write path and what it keeps between two
-# turns, the two stores with their tables, and the past, which is read from both.
+# Only these parts of replay touch the world: the one write path with its first act and what it
+# keeps between two turns, the two stores with their tables, and the past, read from both.
 REPLAY_IO = {
     "gpuledger.replay.allocator",
+    "gpuledger.replay.founding",
     "gpuledger.replay.keeping",
     "gpuledger.replay.past",
     "gpuledger.replay.projection_store",
