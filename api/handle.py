@@ -9,12 +9,11 @@ Times are microseconds UTC. Reading never takes the lock; each write is one turn
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from gpuledger.ledger import clock
-from gpuledger.ledger.errors import GpuledgerError
 from gpuledger.ledger.event import Event, Head
 from gpuledger.ledger.sqlite_log import SqliteLog
 from gpuledger.replay import request as requests
@@ -31,7 +30,6 @@ from gpuledger.replay.fold import decode
 from gpuledger.replay.past import load_state, state_at
 from gpuledger.replay.request import Placed
 from gpuledger.replay.state import State
-
 from gpuledger.reports import Reports
 
 if TYPE_CHECKING:
@@ -87,7 +85,9 @@ class Allocation:
 
 
 class Released:
-    """What a release ended: `seq` of its event (the head where it ended nothing), and the grants."""
+    """What a release ended: `seq` of its event (the head where it ended nothing), and the
+    grants.
+    """
 
     def __init__(
         self, seq: int, end: int, grants: Iterable[tuple[Event, AllocationGranted]]
@@ -198,7 +198,9 @@ class Ledger(Reports):
     def pool_apply(
         self, pool: Pool, *, remove: bool = False, force: bool = False, reason: str | None = None
     ) -> Recorded | None:
-        """Make the pool what `pool` says; None where it is. Raises Refused, ServerInUse, ReasonNeeded."""
+        """Make the pool what `pool` says; None where it is. Raises Refused, ServerInUse,
+        ReasonNeeded.
+        """
         why = requests.reason(reason)
         return self._maybe(
             self._allocator.apply_pool(pool, self.actor, remove=remove, force=force, reason=why)
@@ -213,7 +215,7 @@ class Ledger(Reports):
         return self._maybe(self._allocator.resume(on, self.actor, requests.reason(reason)))
 
     def import_trace(
-        self, source: Source, progress: Callable[[int, int], None] = lambda done, whole: None
+        self, source: Source, progress: Callable[[int, int], None] | None = None
     ) -> Imported:
         """Import a past that lies elsewhere; for admins. Raises Refused, NotEmpty."""
         from gpuledger.replay.importing import import_trace
@@ -221,7 +223,9 @@ class Ledger(Reports):
         return import_trace(self._allocator, source, self.actor, progress)
 
     def rebuild(self) -> tuple[bytes, int]:
-        """Make snapshot and projections anew from the log: the state hash, and how many were dropped."""
+        """Make snapshot and projections anew from the log: the state hash, and how many were
+        dropped.
+        """
         return self._allocator.rebuild()
 
     def state(self, at: int | None = None) -> State:
@@ -271,11 +275,13 @@ def _with_groups(actor: Actor) -> Actor:
 
 
 def open(path: str | os.PathLike[str] | None = None, *, lock_timeout_s: float = 60.0) -> Ledger:  # noqa: A001 - the front door's verb
-    """Open the ledger at `path`, or the one that the command line would use. Nothing is read yet."""
+    """Open the ledger at `path`, or the one that the command line would use. Nothing is read
+    yet.
+    """
     if path is None:
-        from gpuledger.cli.location import locate
+        from gpuledger.cli.location import find
 
-        path = locate().path
+        path = find().path
     return Ledger(os.fspath(path), lock_timeout_s=lock_timeout_s)
 
 

@@ -33,7 +33,9 @@ class Reports:
     _clock: Callable[[], int]
 
     def history(self, window: Window) -> tuple[list[Spell], Head]:
-        """The allocations that share an instant with the window, by id, and the head it was read at."""
+        """The allocations that share an instant with the window, by id, and the head it was
+        read at.
+        """
 
         def ask(past: Past) -> tuple[list[Spell], Head]:
             return spells(past.during(window)), past.state.head

@@ -77,7 +77,9 @@ class Allocator:
     def release(
         self, asked: AskedRelease, actor: Actor, *, key: str | None = None
     ) -> Recorded | None:
-        """End allocations, all or nothing; None where `if_held` found none. Raises as `decide_release`."""
+        """End allocations, all or nothing; None where `if_held` found none. Raises as
+        `decide_release`.
+        """
         return self._act(lambda state, who: decide_release(state, asked, who), actor, key, asked)
 
     def reset(self, actor: Actor, reason: str | None) -> Recorded:
@@ -195,7 +197,9 @@ class Batch:
         return Recorded(event, payload)
 
     def by_key(self, actor: str, key: str, asked: object) -> Recorded | None:
-        """The event that answered this key before. Raises KeyReused where it asked for something else."""
+        """The event that answered this key before. Raises KeyReused where it asked for
+        something else.
+        """
         event = self._turn.find_key(actor, key)
         if event is None:
             return None
@@ -237,7 +241,9 @@ class Batch:
         self._keeping.save_if_due(self._turn)
 
     def rebuild(self) -> tuple[bytes, int]:
-        """Drop snapshot and projections and save them anew; the state hash and how many were dropped."""
+        """Drop snapshot and projections and save them anew; the state hash and how many were
+        dropped.
+        """
         dropped = self._keeping.replay_anew(self._turn)
         self.state = self._keeping.state_at(self._turn)
         return self._keeping.save(self._turn).state_hash, dropped

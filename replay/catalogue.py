@@ -17,7 +17,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A frozen value with named fields; defaults are left out of its JSON."""
 
 
-class By(Record):
+class By(Record, frozen=True):
     """Who acted, as the kernel knew them: frozen, never joined later.
 
     `sudo_user` and `sudo_uid` name the caller behind root; `admin` says what made
@@ -33,7 +33,7 @@ class By(Record):
     admin: str | None = None
 
 
-class Card(Record):
+class Card(Record, frozen=True):
     """One GPU: its index on the server and, where known, what it is."""
 
     index: int
@@ -43,7 +43,7 @@ class Card(Record):
     pci: str | None = None
 
 
-class Server(Record):
+class Server(Record, frozen=True):
     """One server: its CPUs and its GPUs in index order; `host` where it calls itself otherwise."""
 
     name: str
@@ -52,34 +52,34 @@ class Server(Record):
     host: str | None = None
 
 
-class Limits(Record):
+class Limits(Record, frozen=True):
     """What a request may ask for at most."""
 
     gpus_per_task: int | None = None
 
 
-class AdminUser(Record):
+class AdminUser(Record, frozen=True):
     """A user named as admin, resolved to a stable identity when the pool was applied."""
 
     user: str
     id: str
 
 
-class AdminGroup(Record):
+class AdminGroup(Record, frozen=True):
     """A group named as admins, resolved to its gid when the pool was applied."""
 
     group: str
     gid: int
 
 
-class Admins(Record):
+class Admins(Record, frozen=True):
     """Who may change the pool, drain, import, reset and act for others. Root always may."""
 
     users: tuple[AdminUser, ...] = ()
     groups: tuple[AdminGroup, ...] = ()
 
 
-class Pool(Record):
+class Pool(Record, frozen=True):
     """All servers in pool order, with the limits and the admins."""
 
     servers: tuple[Server, ...]
@@ -87,7 +87,7 @@ class Pool(Record):
     admins: Admins = Admins()
 
 
-class Share(Record):
+class Share(Record, frozen=True):
     """An allocation's part of one server. `uuids` stands where at least one is known."""
 
     server: str
@@ -96,7 +96,7 @@ class Share(Record):
     uuids: tuple[str | None, ...] | None = None
 
 
-class Asked(Record):
+class Asked(Record, frozen=True):
     """What an allocate asked for, word for word: totals over `servers` servers.
 
     `on` holds texts such as `gpu-server-2` or `gpu-server-2:0-1`; `here` the host's
@@ -114,7 +114,7 @@ class Asked(Record):
     beneficiary: str | None = None
 
 
-class AskedRelease(Record):
+class AskedRelease(Record, frozen=True):
     """What a release asked for, word for word."""
 
     tasks: tuple[str, ...] = ()
@@ -126,7 +126,7 @@ class AskedRelease(Record):
     if_held: bool = False
 
 
-class LedgerCreated(Record):
+class LedgerCreated(Record, frozen=True):
     """The first event: the ledger's random id (32 hex digits), its format, the first pool."""
 
     KIND: ClassVar[str] = "ledger.created"
@@ -137,7 +137,7 @@ class LedgerCreated(Record):
     clock: int | None = None
 
 
-class LedgerReset(Record):
+class LedgerReset(Record, frozen=True):
     """Every running allocation ends; the pool and its drains stay."""
 
     KIND: ClassVar[str] = "ledger.reset"
@@ -147,8 +147,9 @@ class LedgerReset(Record):
     clock: int | None = None
 
 
-class PoolChanged(Record):
-    """Servers with their full facts as they are from now on; `limits` and `admins` where they change.
+class PoolChanged(Record, frozen=True):
+    """Servers with their full facts as they are from now on; `limits` and `admins` where they
+    change.
 
     `ended` are the allocations that a forced change ends.
     """
@@ -165,14 +166,14 @@ class PoolChanged(Record):
     clock: int | None = None
 
 
-class Place(Record):
+class Place(Record, frozen=True):
     """GPUs of one server, named one by one."""
 
     server: str
     gpus: tuple[int, ...]
 
 
-class PoolDrained(Record):
+class PoolDrained(Record, frozen=True):
     """No new work on these GPUs; what runs there goes on."""
 
     KIND: ClassVar[str] = "pool.drained"
@@ -182,7 +183,7 @@ class PoolDrained(Record):
     clock: int | None = None
 
 
-class PoolResumed(Record):
+class PoolResumed(Record, frozen=True):
     """These GPUs take work again."""
 
     KIND: ClassVar[str] = "pool.resumed"
@@ -192,7 +193,7 @@ class PoolResumed(Record):
     clock: int | None = None
 
 
-class AllocationGranted(Record):
+class AllocationGranted(Record, frozen=True):
     """A grant: who holds what. Its seq is the allocation's id.
 
     `user` with `uid` (or `sid`) is the holder, `by` the one who acted; they differ
@@ -213,7 +214,7 @@ class AllocationGranted(Record):
     clock: int | None = None
 
 
-class AllocationReleased(Record):
+class AllocationReleased(Record, frozen=True):
     """These allocations end. `cause` is `owner` or `admin`."""
 
     KIND: ClassVar[str] = "allocation.released"
@@ -226,7 +227,7 @@ class AllocationReleased(Record):
     clock: int | None = None
 
 
-class RequestRefused(Record):
+class RequestRefused(Record, frozen=True):
     """A well-formed request that was turned down; `reason` from `refusal.REASONS`.
 
     `act` names the command (`allocate`, `release`, `drain` …); `user` is for whom it was asked.
@@ -243,7 +244,7 @@ class RequestRefused(Record):
     clock: int | None = None
 
 
-class ImportRecorded(Record):
+class ImportRecorded(Record, frozen=True):
     """The events that point back to this one tell a past that was not witnessed here.
 
     `rows` of the file, of which `skipped` asked for no GPU; `clock` is the true time.
@@ -285,7 +286,9 @@ VERSION = 1
 
 
 def identity(user: str, uid: int | None, sid: str | None) -> str:
-    """The stable name of a holder: `uid:1001`, `sid:S-1-5-…`, or `name:u001` where only a name is known."""
+    """The stable name of a holder: `uid:1001`, `sid:S-1-5-…`, or `name:u001` where only a name
+    is known.
+    """
     if uid is not None:
         return f"uid:{uid}"
     return f"sid:{sid}" if sid is not None else f"name:{user}"

@@ -39,15 +39,23 @@ class Row(msgspec.Struct, frozen=True, gc=False):
 
 
 def canonical(value: object) -> bytes:
-    """RFC 8785 for strings, integers, booleans, null, lists and objects, by the standard library."""
+    """RFC 8785 for strings, integers, booleans, null, lists and objects, by the standard
+    library.
+    """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def strictly(data: bytes) -> Any:
-    """The JSON value in `data`. ValueError for duplicate keys, floats, or integers beyond 2**53 - 1."""
+def strictly(data: bytes) -> Any:  # noqa: ANN401 - any JSON value
+    """The JSON value in `data`. ValueError for duplicate keys, floats, or integers beyond
+    2**53 - 1.
+    """
     return json.loads(
-        data, object_pairs_hook=_once, parse_float=_refuse, parse_constant=_refuse, parse_int=_bounded
-    )  # fmt: skip
+        data,
+        object_pairs_hook=_once,
+        parse_float=_refuse,
+        parse_constant=_refuse,
+        parse_int=_bounded,
+    )
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -69,7 +77,9 @@ def _bounded(text: str) -> int:
 
 
 class ChainCheck:
-    """Goes along the rows; `problems` gathers what is wrong, `seq` and `hash` are the head so far."""
+    """Goes along the rows; `problems` gathers what is wrong, `seq` and `hash` are the head so
+    far.
+    """
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
@@ -150,7 +160,9 @@ class ChainCheck:
             self.problems.append(Problem(self.seq + 1, "missing", last))
 
     def _advance(self, row: Row, computed: bytes) -> None:
-        """Both the stored and the computed hash may be what comes next links to: one problem, not two."""
+        """Both the stored and the computed hash may be what comes next links to: one problem,
+        not two.
+        """
         self.seq, self._at = row.seq, row.at if isinstance(row.at, int) else self._at
         self.hash = row.hash if isinstance(row.hash, bytes) else b""
         self._also = computed

@@ -122,7 +122,8 @@ def _shares(state: State, request: AllocateRequest) -> tuple[Share, ...]:
     cpus = divide(request.asked.cpus, counts) if request.asked.cpus is not None else None
     shares = []
     for at, (one, server) in enumerate(zip(request.on, servers, strict=True)):
-        assert isinstance(server, ServerPiece) and one.gpus is not None
+        assert isinstance(server, ServerPiece)
+        assert one.gpus is not None
         given = usual_cpus(server, len(one.gpus)) if cpus is None else cpus[at]
         shares.append(share(server, one.gpus, given))
     return tuple(shares)

@@ -79,7 +79,9 @@ def _task(state: State, task: str, asked: AskedRelease, actor: Actor) -> Allocat
 
 
 def _by_name(state: State, task: str, asked: AskedRelease, actor: Actor) -> list[AllocationPiece]:
-    """One's own task of that name first; else those of others, that of `--for` alone where given."""
+    """One's own task of that name first; else those of others, that of `--for` alone where
+    given.
+    """
     if asked.user is None:
         mine = [state.allocation(at) for name, at in state.tasks(actor.identity) if name == task]
         if mine:

@@ -15,7 +15,7 @@ from .fold import decode
 SILENCE_US = 3_600 * 1_000_000
 
 
-class Episode(Record):
+class Episode(Record, frozen=True):
     """What a user asked for in vain: the first and last refusal (microseconds UTC), and how often.
 
     `reason` is the last one; `granted` the allocation that ended it, where one did.

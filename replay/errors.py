@@ -47,7 +47,9 @@ class Refused(GpuledgerError):
 
 
 class NoSuchTask(GpuledgerError):
-    """No running allocation is called `task` (a name, or `@id`) for `user`; `ended` where it ran once."""
+    """No running allocation is called `task` (a name, or `@id`) for `user`; `ended` where it
+    ran once.
+    """
 
     code = "no_such_task"
 
@@ -95,7 +97,9 @@ class AmbiguousTask(GpuledgerError):
 
 
 class ServerInUse(GpuledgerError):
-    """A pool change would end `allocations` on `server`; `change` is `removed`, `shrunk` or `swapped`."""
+    """A pool change would end `allocations` on `server`; `change` is `removed`, `shrunk` or
+    `swapped`.
+    """
 
     code = "server_in_use"
 

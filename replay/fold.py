@@ -54,10 +54,11 @@ _DECODERS: dict[tuple[str, int], Callable[[bytes], Any]] = {
 }
 
 
-def decode(event: Event) -> Any:
+def decode(event: Event) -> Any:  # noqa: ANN401 - the record of its kind
     """The catalogue record in an event.
 
-    Raises UnknownEvent for a kind or version from later, BrokenChain where `data` is no such record.
+    Raises UnknownEvent for a kind or version from later, BrokenChain where `data` is no such
+    record.
     """
     decoder = _DECODERS.get((event.kind, event.version))
     if decoder is None:

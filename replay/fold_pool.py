@@ -46,7 +46,9 @@ def capacity(pieces: Pieces, name: str, at: int) -> Capacity:
 
 
 def change_pool(pieces: Pieces, at: int, change: PoolChanged) -> tuple[list[str], list[Capacity]]:
-    """Servers removed, changed and added, in this order; `pieces` may be left half done on Impossible."""
+    """Servers removed, changed and added, in this order; `pieces` may be left half done on
+    Impossible.
+    """
     pool = pieces[POOL]
     assert isinstance(pool, PoolPiece)
     names = list(pool.servers)

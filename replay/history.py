@@ -8,7 +8,7 @@ from .catalogue import Record, Share
 from .holding import Holding
 
 
-class Spell(Record):
+class Spell(Record, frozen=True):
     """One allocation from grant to end (microseconds UTC); `end` None while it runs."""
 
     allocation: int

@@ -10,7 +10,7 @@ from .catalogue import Record
 from .piece import AllocationPiece
 
 
-class Holding(Record):
+class Holding(Record, frozen=True):
     """GPUs `gpus` (indices) and `cpus` of `server`, held `[start, end)` in microseconds UTC.
 
     `end` is None while it runs. `ordinal` counts the ended holdings of the server from 1
@@ -37,7 +37,7 @@ class Holding(Record):
         return self.uuids[self.gpus.index(gpu)] if self.uuids else None
 
 
-class Capacity(Record):
+class Capacity(Record, frozen=True):
     """From `at` on (microseconds UTC) `server` offers these GPU indices, of which `drained`."""
 
     at: int

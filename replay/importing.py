@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import msgspec
 
+from ..ledger.errors import GpuledgerError
 from .actor import Actor
 from .allocator import Allocator, Batch
 from .catalogue import AllocationGranted, AllocationReleased, ImportRecorded, RequestRefused
 from .decision import decide_allocate
-from .errors import BadRequest, GpuledgerError, NoSuchServer, NotEmpty, Refused, TaskInUse
+from .errors import BadRequest, NoSuchServer, NotEmpty, Refused, TaskInUse
 from .refusal import Refusal
 from .rights import admin_by, by
 from .trace import Ends, TraceRow, Unusable, in_order, request
@@ -26,7 +27,8 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class Imported(msgspec.Struct, frozen=True):
-    """What an import did. `refused` rows did not fit, `skipped` asked for no GPU, `unusable` were none.
+    """What an import did. `refused` rows did not fit, `skipped` asked for no GPU, `unusable`
+    were none.
 
     `seq` is that of the import's own event; `still_held` counts what has no end.
     """
@@ -45,7 +47,7 @@ def import_trace(
     allocator: Allocator,
     source: Source,
     actor: Actor,
-    progress: Callable[[int, int], None] = lambda done, whole: None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Imported:
     """Import a past in one turn: killed, nothing of it is there. For admins.
 
@@ -86,7 +88,7 @@ class _Import:
         self._unusable = list(source.unusable)
         self._seq = 0
 
-    def run(self, progress: Callable[[int, int], None]) -> Imported:
+    def run(self, progress: Callable[[int, int], None] | None) -> Imported:
         """Say what comes, then append each row's events in the order of their times."""
         rows, skipped = self._source.rows, sum(1 for row in self._source.rows if not row.gpus)
         begins = self._batch.state.head.at
@@ -99,10 +101,11 @@ class _Import:
         for done, row in enumerate(ordered):
             self._release_until(row.start)
             self._row(row, begins)
-            if done % 256 == 0:
+            if progress is not None and done % 256 == 0:
                 progress(done, len(ordered))
         self._release_until(None)
-        progress(len(ordered), len(ordered))
+        if progress is not None:
+            progress(len(ordered), len(ordered))
         return Imported(
             self._seq, record.rows, self._granted, self._released, skipped,
             tuple(self._refused), tuple(self._unusable), self._granted - self._released,

@@ -6,7 +6,7 @@ from .catalogue import Record
 from .holding import Holding
 
 
-class Window(Record):
+class Window(Record, frozen=True):
     """A stretch of time, half open, microseconds UTC."""
 
     from_us: int
@@ -18,7 +18,9 @@ class Window(Record):
         return max(0, until - max(start, self.from_us))
 
     def meets(self, start: int, end: int | None) -> bool:
-        """Whether `[start, end)` shares an instant with the window; one of no length counts at its start."""
+        """Whether `[start, end)` shares an instant with the window; one of no length counts at
+        its start.
+        """
         if start >= self.to_us:
             return False
         return end is None or end > self.from_us or start == end == self.from_us

@@ -40,7 +40,9 @@ class Readable(Protocol):
 
 
 class Past(msgspec.Struct):
-    """What was, up to `state.head`. `stored` is the number of holdings that the store vouches for."""
+    """What was, up to `state.head`. `stored` is the number of holdings that the store vouches
+    for.
+    """
 
     log: Readable
     state: State
@@ -49,7 +51,9 @@ class Past(msgspec.Struct):
     capacities: list[Capacity]
 
     def ended(self, since: int) -> Iterator[Holding]:
-        """Holdings that ended after `since` (microseconds UTC), in order of their ends. Raises Misfit."""
+        """Holdings that ended after `since` (microseconds UTC), in order of their ends. Raises
+        Misfit.
+        """
         if self.stored:
             yield from projection_store.since(self.log.reading, since, self.stored)
         yield from (holding for holding in self.fresh if (holding.end or 0) > since)
@@ -126,7 +130,9 @@ def replayed(log: Readable) -> Past:
 
 
 def on_server(log: Readable, server: str, notices: list[str]) -> tuple[State, list[Holding]]:
-    """The state, and every holding that a server ever had, in order of their ends, the running last."""
+    """The state, and every holding that a server ever had, in order of their ends, the running
+    last.
+    """
 
     def ask(conn: sqlite3.Connection) -> tuple[State, list[Event], list[Holding]]:
         snapshot, events = _tail(conn)

@@ -18,7 +18,7 @@ from .catalogue import Admins, Asked, AskedRelease, Limits, Record, Server, Shar
 MODULUS = 1 << 256
 
 
-class PoolPiece(Record):
+class PoolPiece(Record, frozen=True):
     """The pool's frame: the server names in pool order, limits, admins, the ledger's id."""
 
     ledger: str
@@ -27,7 +27,7 @@ class PoolPiece(Record):
     admins: Admins
 
 
-class ServerPiece(Record):
+class ServerPiece(Record, frozen=True):
     """One server: its facts, and who holds what.
 
     `holders` has for each position of `facts.gpus` the allocation's id, 0 where free;
@@ -65,7 +65,7 @@ class ServerPiece(Record):
         return self.holders.count(0)
 
 
-class AllocationPiece(Record):
+class AllocationPiece(Record, frozen=True):
     """An allocation that runs. `start` in microseconds UTC; `owner` is a stable identity."""
 
     id: int
@@ -79,13 +79,13 @@ class AllocationPiece(Record):
     imported: int | None = None
 
 
-class TasksPiece(Record):
+class TasksPiece(Record, frozen=True):
     """A user's running tasks: sorted pairs of name and allocation id."""
 
     tasks: tuple[tuple[str, int], ...]
 
 
-class RefusalPiece(Record):
+class RefusalPiece(Record, frozen=True):
     """An actor's last refusal, so that the same one is not recorded twice in a minute."""
 
     seq: int

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from .catalogue import Share
-from .piece import Piece, ServerPiece
+from .piece import POOL, Piece, PoolPiece, ServerPiece
 
 
 class Fleet:
@@ -20,6 +20,9 @@ class Fleet:
     __slots__ = ("_buckets", "_free", "_position", "servers")
 
     def __init__(self, servers: Iterable[ServerPiece]) -> None:
+        self._arrange(servers)
+
+    def _arrange(self, servers: Iterable[ServerPiece]) -> None:
         self.servers: list[ServerPiece] = list(servers)
         self._position = {server.facts.name: at for at, server in enumerate(self.servers)}
         self._free = [server.free_count() for server in self.servers]
@@ -30,10 +33,11 @@ class Fleet:
     def follow(self, pieces: Mapping[str, Piece], touched: Iterable[str]) -> None:
         """Take over the servers among the touched keys; all of them where the pool changed."""
         for key in touched:
-            if key == "pool":
-                pool = pieces["pool"]
-                names = pool.servers  # type: ignore[union-attr]
-                self.__init__(pieces["server:" + name] for name in names)  # type: ignore[misc]
+            if key == POOL:
+                pool = pieces[POOL]
+                assert isinstance(pool, PoolPiece)
+                found = (pieces["server:" + name] for name in pool.servers)
+                self._arrange(piece for piece in found if isinstance(piece, ServerPiece))
                 return
         for key in touched:
             if key.startswith("server:"):
@@ -90,7 +94,9 @@ class Fleet:
 
 
 def usual_cpus(server: ServerPiece, gpus: int) -> int:
-    """CPUs that go with `gpus` GPUs where none were asked for: the server's CPUs per GPU, floored, at least 1."""
+    """CPUs that go with `gpus` GPUs where none were asked for: the server's CPUs per GPU,
+    floored, at least 1.
+    """
     return max(1, server.facts.cpus // len(server.facts.gpus) * gpus)
 
 
@@ -103,7 +109,9 @@ def share(server: ServerPiece, gpus: tuple[int, ...], cpus: int) -> Share:
 def place(
     fleet: Fleet, servers: int, gpus: int, cpus: int | None, among: int = -1
 ) -> tuple[Share, ...] | None:
-    """Best fit for `gpus` and `cpus` on each of `servers` servers, or None where there is no room now."""
+    """Best fit for `gpus` and `cpus` on each of `servers` servers, or None where there is no
+    room now.
+    """
     shares: list[Share] = []
 
     def fits(server: ServerPiece) -> bool:

@@ -22,7 +22,7 @@ from .rights import admin_by, by, owns
 from .state import State
 
 
-class InUse(Record):
+class InUse(Record, frozen=True):
     """A change that would end running allocations: `change` is `removed`, `shrunk` or `swapped`."""
 
     server: str
@@ -30,8 +30,10 @@ class InUse(Record):
     allocations: tuple[int, ...]
 
 
-class Difference(Record):
-    """What a pool file would change. `absent` are servers the file lacks, removed only on demand."""
+class Difference(Record, frozen=True):
+    """What a pool file would change. `absent` are servers the file lacks, removed only on
+    demand.
+    """
 
     added: tuple[Server, ...] = ()
     changed: tuple[Server, ...] = ()
@@ -142,7 +144,9 @@ def decide_pool(
 
 
 def _places(state: State, on: tuple[Placed, ...]) -> list[tuple[ServerPiece, tuple[int, ...]]]:
-    """The named servers with the GPUs meant: all of them where none are named. Raises NoSuchServer."""
+    """The named servers with the GPUs meant: all of them where none are named. Raises
+    NoSuchServer.
+    """
     places = []
     for one in on:
         server = state.server(one.server)

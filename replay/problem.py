@@ -30,7 +30,7 @@ PROBLEMS = {
 }
 
 
-class Problem(Record):
+class Problem(Record, frozen=True):
     """What was found: the seq where it was, a key of `PROBLEMS`, and a detail."""
 
     seq: int | None

@@ -40,7 +40,8 @@ def append(
     last_holding, last_capacity = after
     conn.execute("DELETE FROM holdings WHERE n > ?", (last_holding,))
     conn.execute("DELETE FROM capacity WHERE n > ?", (last_capacity,))
-    for last_holding, holding in enumerate(holdings, last_holding + 1):
+    for holding in holdings:
+        last_holding += 1
         value = encode(holding)
         conn.execute(
             "INSERT INTO holdings VALUES (?, ?, ?, ?, ?)",
@@ -52,7 +53,8 @@ def append(
                 digest(last_holding, value),
             ),
         )
-    for last_capacity, capacity in enumerate(capacities, last_capacity + 1):
+    for capacity in capacities:
+        last_capacity += 1
         value = encode(capacity)
         conn.execute(
             "INSERT INTO capacity VALUES (?, ?, ?)",

@@ -21,7 +21,7 @@ REPEAT_US = 60 * 1_000_000
 """The same request of the same actor is not recorded again within this time."""
 
 
-class Free(Record):
+class Free(Record, frozen=True):
     """What is free on one server: GPUs neither held nor drained, and CPUs."""
 
     server: str
@@ -29,7 +29,7 @@ class Free(Record):
     cpus: int
 
 
-class Held(Record):
+class Held(Record, frozen=True):
     """A named GPU that somebody holds."""
 
     server: str
@@ -39,7 +39,7 @@ class Held(Record):
     user: str
 
 
-class Refusal(Record):
+class Refusal(Record, frozen=True):
     """A request turned down, with the facts that a sentence needs.
 
     `free` lists the servers that matter, most free first, at most eight; `gpus_free`,

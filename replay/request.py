@@ -19,14 +19,14 @@ MOST = 1_000_000
 NAME_RULE = "1 to 64 letters, digits and . _ + -, beginning with a letter or a digit"
 
 
-class Placed(Record):
+class Placed(Record, frozen=True):
     """One `--on`: a server and, where named, its GPU indices in ascending order."""
 
     server: str
     gpus: tuple[int, ...] | None = None
 
 
-class AllocateRequest(Record):
+class AllocateRequest(Record, frozen=True):
     """An allocate, checked: `asked` word for word, `on` as places, the holder of `--for`.
 
     `uid` and `sid` identify the beneficiary where the machine knows him.
@@ -53,7 +53,9 @@ def _part(letter: str) -> bool:
 
 
 def note(field: str, value: str | None, most: int = NOTE_LENGTH) -> str | None:
-    """A free text in NFC, or None. Raises BadRequest where it is too long or holds control characters."""
+    """A free text in NFC, or None. Raises BadRequest where it is too long or holds control
+    characters.
+    """
     if value is None:
         return None
     composed = unicodedata.normalize("NFC", value)

@@ -28,7 +28,8 @@ class State:
     def apply(self, event: Event, *, own: bool = False) -> Effects:
         """Fold one event in; raises BrokenChain where it is not the next one.
 
-        What is read is hashed again; only an event that this process has just sealed (`own`) is not.
+        What is read is hashed again; only an event that this process has just sealed (`own`)
+        is not.
         """
         wrong = None if own else links(event, self.head)
         if wrong is not None:

@@ -14,8 +14,10 @@ from .errors import BadRequest
 from .request import AllocateRequest, Placed, allocate
 
 
-class TraceRow(Record):
-    """One job of a trace file: `line` of the file, times in microseconds UTC, totals over `nodes`."""
+class TraceRow(Record, frozen=True):
+    """One job of a trace file: `line` of the file, times in microseconds UTC, totals over
+    `nodes`.
+    """
 
     line: int
     job: str
@@ -29,7 +31,7 @@ class TraceRow(Record):
     servers: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
 
-class Unusable(Record):
+class Unusable(Record, frozen=True):
     """A row that became no grant: its line, its job and why."""
 
     line: int

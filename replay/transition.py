@@ -7,7 +7,7 @@ from .piece import AllocationPiece, ServerPiece
 from .state import State
 
 
-class Transition(Record):
+class Transition(Record, frozen=True):
     """What the later state has and the earlier has not, and the other way round."""
 
     added: tuple[Server, ...] = ()

@@ -16,8 +16,10 @@ from .interval import Window, cpu_time, gpu_time, less
 DIMENSIONS = ("user", "project", "server", "task")
 
 
-class UsageRow(Record):
-    """One row: the values of the dimensions asked for, and the sums in GPU- and CPU-microseconds."""
+class UsageRow(Record, frozen=True):
+    """One row: the values of the dimensions asked for, and the sums in GPU- and
+    CPU-microseconds.
+    """
 
     values: tuple[str | None, ...]
     allocations: int
@@ -25,7 +27,7 @@ class UsageRow(Record):
     cpu_us: int
 
 
-class Usage(Record):
+class Usage(Record, frozen=True):
     """Use against what there was: all in microseconds; `drained_us` is drained and not held."""
 
     window: Window
@@ -46,7 +48,9 @@ class Usage(Record):
 def usage(
     holdings: Iterable[Holding], capacities: list[Capacity], window: Window, by: tuple[str, ...]
 ) -> Usage:
-    """Sum up the holdings that meet the window, by the given dimensions, the greatest users first."""
+    """Sum up the holdings that meet the window, by the given dimensions, the greatest users
+    first.
+    """
     sums: dict[tuple[str | None, ...], list[int]] = defaultdict(lambda: [0, 0])
     ids: dict[tuple[str | None, ...], set[int]] = defaultdict(set)
     held: dict[str, list[Holding]] = defaultdict(list)

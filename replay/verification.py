@@ -121,9 +121,11 @@ def _rows(conn: sqlite3.Connection, after: int, upto: int, problems: list[Proble
         " FROM events WHERE seq > ? AND seq <= ? ORDER BY seq",
         (after, upto),
     ).fetchall()
-    for row in rows:
-        if not (row[9] and row[10]):
-            problems.append(Problem(row[0], "index", "seq" if not row[9] else "key"))
+    problems += [
+        Problem(row[0], "index", "seq" if not row[9] else "key")
+        for row in rows
+        if not (row[9] and row[10])
+    ]
     return [Row(*row[:9]) for row in rows]
 
 
