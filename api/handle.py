@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from gpuledger.allocation import Allocation, Released
 from gpuledger.ledger import clock
 from gpuledger.ledger.event import Event, Head
 from gpuledger.ledger.sqlite_log import SqliteLog
@@ -20,11 +21,9 @@ from gpuledger.replay import request as requests
 from gpuledger.replay.actor import Actor
 from gpuledger.replay.allocator import Allocator, Recorded
 from gpuledger.replay.catalogue import (
-    AllocationGranted,
     Asked,
     AskedRelease,
     Pool,
-    Share,
 )
 from gpuledger.replay.fold import decode
 from gpuledger.replay.past import load_state, state_at
@@ -34,67 +33,6 @@ from gpuledger.reports import Reports
 
 if TYPE_CHECKING:
     from gpuledger.replay.importing import Imported, Source
-
-
-class Allocation:
-    """A grant. As a context manager it is released at the end of the block."""
-
-    def __init__(self, ledger: Ledger, recorded: Recorded) -> None:
-        payload = recorded.payload
-        assert isinstance(payload, AllocationGranted)
-        self._ledger = ledger
-        self.event = recorded.event
-        self.grant = payload
-
-    @property
-    def id(self) -> int:
-        """The allocation's id: the seq of its granted event."""
-        return self.event.seq
-
-    @property
-    def task(self) -> str:
-        """The task's name."""
-        return self.grant.task
-
-    @property
-    def servers(self) -> tuple[Share, ...]:
-        """What it holds on each server: GPU indices, UUIDs, CPUs."""
-        return self.grant.servers
-
-    @property
-    def start(self) -> int:
-        """When it was granted, microseconds UTC."""
-        return self.event.at
-
-    def release(self) -> Released:
-        """Give it back. Raises NoSuchTask where it has ended already."""
-        return self._ledger.release(f"@{self.id}")
-
-    def __enter__(self) -> Allocation:
-        """The allocation itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Give it back, unless that was done inside the block."""
-        self._ledger.release(f"@{self.id}", if_held=True)
-
-
-class Released:
-    """What a release ended: `seq` of its event (the head where it ended nothing), and the
-    grants.
-    """
-
-    def __init__(
-        self, seq: int, end: int, grants: Iterable[tuple[Event, AllocationGranted]]
-    ) -> None:
-        self.seq = seq
-        self.end = end
-        self.grants = tuple(grants)
 
 
 class Ledger(Reports):

@@ -1,0 +1,75 @@
+"""What a write answers: an allocation that can be given back, and what a release ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from gpuledger.ledger.event import Event
+from gpuledger.replay.allocator import Recorded
+from gpuledger.replay.catalogue import AllocationGranted, Share
+
+if TYPE_CHECKING:
+    from gpuledger.handle import Ledger
+
+
+class Allocation:
+    """A grant. As a context manager it is released at the end of the block."""
+
+    def __init__(self, ledger: Ledger, recorded: Recorded) -> None:
+        payload = recorded.payload
+        assert isinstance(payload, AllocationGranted)
+        self._ledger = ledger
+        self.event = recorded.event
+        self.grant = payload
+
+    @property
+    def id(self) -> int:
+        """The allocation's id: the seq of its granted event."""
+        return self.event.seq
+
+    @property
+    def task(self) -> str:
+        """The task's name."""
+        return self.grant.task
+
+    @property
+    def servers(self) -> tuple[Share, ...]:
+        """What it holds on each server: GPU indices, UUIDs, CPUs."""
+        return self.grant.servers
+
+    @property
+    def start(self) -> int:
+        """When it was granted, microseconds UTC."""
+        return self.event.at
+
+    def release(self) -> Released:
+        """Give it back. Raises NoSuchTask where it has ended already."""
+        return self._ledger.release(f"@{self.id}")
+
+    def __enter__(self) -> Allocation:
+        """The allocation itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give it back, unless that was done inside the block."""
+        self._ledger.release(f"@{self.id}", if_held=True)
+
+
+class Released:
+    """What a release ended: `seq` of its event (the head where it ended nothing), and the
+    grants.
+    """
+
+    def __init__(
+        self, seq: int, end: int, grants: Iterable[tuple[Event, AllocationGranted]]
+    ) -> None:
+        self.seq = seq
+        self.end = end
+        self.grants = tuple(grants)
