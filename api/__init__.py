@@ -11,13 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gpuledger.handle import (
-        Allocation,
-        Ledger,
-        Released,
-        init,
-        open,  # noqa: A004 - the front door's verb
-    )
+    from gpuledger.allocation import Allocation, Released
+    from gpuledger.handle import Ledger, init, open  # noqa: A004 - the front door's verb
     from gpuledger.ledger.errors import (
         BrokenChain,
         Damaged,
@@ -37,12 +32,7 @@ if TYPE_CHECKING:
         UnknownEvent,
         UnsuitableFolder,
     )
-    from gpuledger.replay.catalogue import (
-        Card,
-        Limits,
-        Pool,
-        Server,
-    )
+    from gpuledger.replay.catalogue import Card, Limits, Pool, Server
     from gpuledger.replay.errors import (
         AmbiguousTask,
         BadRequest,
@@ -97,29 +87,27 @@ __all__ = [
 ]
 
 # Where each name lives that is not an error of the ledger floor.
-_HANDLE = {"Allocation", "Ledger", "Released", "init", "open"}
-_CATALOGUE = {"Card", "Limits", "Pool", "Server"}
-_REPLAY_ERRORS = {
-    "AmbiguousTask",
-    "BadRequest",
-    "NoSuchServer",
-    "NoSuchTask",
-    "NotEmpty",
-    "ReasonNeeded",
-    "Refused",
-    "ServerInUse",
-    "TaskInUse",
+_HOMES = {
+    "gpuledger.allocation": {"Allocation", "Released"},
+    "gpuledger.handle": {"Ledger", "init", "open"},
+    "gpuledger.replay.catalogue": {"Card", "Limits", "Pool", "Server"},
+    "gpuledger.replay.errors": {
+        "AmbiguousTask",
+        "BadRequest",
+        "NoSuchServer",
+        "NoSuchTask",
+        "NotEmpty",
+        "ReasonNeeded",
+        "Refused",
+        "ServerInUse",
+        "TaskInUse",
+    },
 }
 
 
 def _home(name: str) -> str:
-    if name in _HANDLE:
-        return "gpuledger.handle"
-    if name in _CATALOGUE:
-        return "gpuledger.replay.catalogue"
-    if name in _REPLAY_ERRORS:
-        return "gpuledger.replay.errors"
-    return "gpuledger.ledger.errors"
+    homes = (home for home, names in _HOMES.items() if name in names)
+    return next(homes, "gpuledger.ledger.errors")
 
 
 if not TYPE_CHECKING:  # a checker that saw this would believe every misspelt name
