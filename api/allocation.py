@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from gpuledger.ledger.event import Event
 from gpuledger.replay.allocator import Recorded
 from gpuledger.replay.catalogue import AllocationGranted, Share
 
@@ -67,9 +65,7 @@ class Released:
     grants.
     """
 
-    def __init__(
-        self, seq: int, end: int, grants: Iterable[tuple[Event, AllocationGranted]]
-    ) -> None:
+    def __init__(self, seq: int, end: int, grants: tuple[Recorded, ...]) -> None:
         self.seq = seq
         self.end = end
-        self.grants = tuple(grants)
+        self.grants = grants

@@ -9,7 +9,7 @@ Times are microseconds UTC. Reading never takes the lock; each write is one turn
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,6 @@ from gpuledger.replay.catalogue import (
     AskedRelease,
     Pool,
 )
-from gpuledger.replay.fold import decode
 from gpuledger.replay.past import load_state, state_at
 from gpuledger.replay.request import Placed
 from gpuledger.replay.state import State
@@ -54,6 +53,8 @@ class Ledger(Reports):
         self.log = SqliteLog(path, clock=clock_us)
         self._clock = clock_us
         self._actor = actor
+        self._process = (0, -1)
+        self._runs_as = Actor("")
         self.notices: list[str] = []
         self._allocator = Allocator(
             self.log, timeout_s=lock_timeout_s, once=once, groups=_with_groups
@@ -67,11 +68,14 @@ class Ledger(Reports):
     @property
     def actor(self) -> Actor:
         """Who acts: as given, or whom the kernel says runs this process."""
-        if self._actor is None:
+        if self._actor is not None:
+            return self._actor
+        process = os.getpid(), getattr(os, "getuid", int)()
+        if self._process != process:
             from gpuledger.cli.actor import current
 
-            return current()
-        return self._actor
+            self._process, self._runs_as = process, current()
+        return self._runs_as
 
     def allocate(
         self,
@@ -118,16 +122,11 @@ class Ledger(Reports):
         Raises NoSuchTask, Refused, AmbiguousTask, ReasonNeeded, BadRequest, LockTimeout.
         """
         asked = requests.release(AskedRelease(tasks, mine, server, user, force, reason, if_held))
-        recorded = self._allocator.release(asked, self.actor, key=requests.key(key))
-        if recorded is None:
+        ended = self._allocator.release(asked, self.actor, key=requests.key(key))
+        if ended is None:
             return Released(self.log.head().seq, self._clock(), ())
-        self._told(recorded)
-        return self.ended(recorded.event, recorded.payload.allocations)
-
-    def ended(self, event: Event, allocations: Iterable[int]) -> Released:
-        """The grants that an event ended, each read from its own event."""
-        grants = [next(iter(self.log.read(seq - 1, seq))) for seq in allocations]
-        return Released(event.seq, event.at, [(grant, decode(grant)) for grant in grants])
+        self._told(ended.release)
+        return Released(ended.release.event.seq, ended.release.event.at, ended.grants)
 
     def reset(self, reason: str | None = None) -> Recorded:
         """End every allocation; for admins. Raises Refused, ReasonNeeded."""

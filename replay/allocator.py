@@ -7,12 +7,12 @@ the head before it, and whatever goes wrong in a turn drops the kept state.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import msgspec
 
-from ..ledger.canonical import encode
+from ..ledger.canonical import encode_record
 from ..ledger.errors import GpuledgerError, KeyReused
 from ..ledger.event import Draft, Event
 from ..ledger.log import Log, Turn
@@ -38,6 +38,13 @@ class Recorded(msgspec.Struct, frozen=True):
 
     event: Event
     payload: Any
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """A release, with the grants that it ended, each from its own event."""
+
+    release: Recorded
+    grants: tuple[Recorded, ...]
 
 
 class Allocator:
@@ -74,13 +81,15 @@ class Allocator:
             lambda state, who: decide_allocate(state, request, who), actor, key, request.asked
         )
 
-    def release(
-        self, asked: AskedRelease, actor: Actor, *, key: str | None = None
-    ) -> Recorded | None:
+    def release(self, asked: AskedRelease, actor: Actor, *, key: str | None = None) -> Ended | None:
         """End allocations, all or nothing; None where `if_held` found none. Raises as
         `decide_release`.
         """
-        return self._act(lambda state, who: decide_release(state, asked, who), actor, key, asked)
+        grants: list[Recorded] = []
+        release = self._act(
+            lambda state, who: decide_release(state, asked, who), actor, key, asked, grants
+        )
+        return None if release is None else Ended(release, tuple(grants))
 
     def reset(self, actor: Actor, reason: str | None) -> Recorded:
         """End every allocation. Raises Refused, ReasonNeeded."""
@@ -151,19 +160,28 @@ class Allocator:
         actor: Actor,
         key: str | None = None,
         asked: object = None,
+        grants: list[Recorded] | None = None,
     ) -> Recorded | None:
-        """Decide in a turn and record the outcome; a refusal is recorded, then raised."""
+        """Decide in a turn and record the outcome; a refusal is recorded, then raised.
+
+        Where `grants` is given, it is filled with the grants of the allocations that end.
+        """
+
+        def ended(batch: Batch, recorded: Recorded) -> Recorded:
+            if grants is not None:
+                grants.extend(batch.grants(recorded.payload.allocations))
+            return recorded
 
         def work(batch: Batch) -> Recorded | Refused | None:
             before = batch.by_key(actor.identity, key, asked) if key is not None else None
             if before is not None:
-                return before
+                return ended(batch, before)
             decision = decide(batch.state, self.with_groups(batch.state, actor))
             if isinstance(decision, Refusal):
                 return batch.refuse(decision, actor)
             if decision is None:
                 return None
-            return batch.append(decision, actor.identity, key=key)
+            return ended(batch, batch.append(decision, actor.identity, key=key))
 
         outcome = self.batch(work)
         if isinstance(outcome, Refused):
@@ -188,7 +206,7 @@ class Batch:
         when = max(now, last) if at is None else max(at, last)
         if when != now and at is None:
             payload = msgspec.structs.replace(payload, clock=now)
-        draft = Draft(when, payload.KIND, VERSION, actor, key, encode(payload))
+        draft = Draft(when, payload.KIND, VERSION, actor, key, encode_record(payload))
         event = self._turn.append(draft, self.state.head)
         effects = self.state.apply(event, own=True)
         self.appended = True
@@ -231,6 +249,11 @@ class Batch:
     def now_us(self) -> int:
         """The wall clock as read in this turn (microseconds UTC)."""
         return self._turn.now_us
+
+    def grants(self, allocations: Iterable[int]) -> list[Recorded]:
+        """The granted events with these ids."""
+        events = [next(iter(self._turn.read(seq - 1, seq))) for seq in allocations]
+        return [Recorded(event, decode(event)) for event in events]
 
     def first_of(self, kind: str) -> int | None:
         """The seq of the first event of that kind, if there is one."""

@@ -12,7 +12,7 @@ from hashlib import sha256
 
 import msgspec
 
-from ..ledger.canonical import encode
+from ..ledger.canonical import encode, encode_record
 from .catalogue import Admins, Asked, AskedRelease, Limits, Record, Server, Share
 
 MODULUS = 1 << 256
@@ -111,7 +111,7 @@ _DECODE = {name: msgspec.json.Decoder(kind).decode for name, kind in _TYPES.item
 
 def text(piece: Piece) -> bytes:
     """The canonical JSON of a piece's value."""
-    return encode(piece)
+    return encode_record(piece)
 
 
 def decode(key: str, value: bytes) -> Piece:

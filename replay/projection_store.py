@@ -13,7 +13,7 @@ from hashlib import sha256
 
 import msgspec
 
-from ..ledger.canonical import encode
+from ..ledger.canonical import encode_record
 from .holding import Capacity, Holding
 from .snapshot_store import Misfit
 
@@ -42,7 +42,7 @@ def append(
     conn.execute("DELETE FROM capacity WHERE n > ?", (last_capacity,))
     for holding in holdings:
         last_holding += 1
-        value = encode(holding)
+        value = encode_record(holding)
         conn.execute(
             "INSERT INTO holdings VALUES (?, ?, ?, ?, ?)",
             (
@@ -55,7 +55,7 @@ def append(
         )
     for capacity in capacities:
         last_capacity += 1
-        value = encode(capacity)
+        value = encode_record(capacity)
         conn.execute(
             "INSERT INTO capacity VALUES (?, ?, ?)",
             (last_capacity, value.decode(), digest(last_capacity, value)),

@@ -1,0 +1,76 @@
+"""Rebuild: snapshot and projections made anew from the log, and compared with what lay there."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ..ledger.log import Turn
+from . import piece, projection_store, snapshot_store
+from .keeping import Keeping
+from .snapshot_store import Misfit
+
+if TYPE_CHECKING:
+    import sqlite3
+
+
+class Rebuilt(msgspec.Struct, frozen=True):
+    """What a rebuild made: from how many events, and the state hash (32 bytes) at the head.
+
+    `matches` tells whether everything stored before was right; None where no snapshot was
+    there to compare. `dropped` counts the snapshots that went.
+    """
+
+    events: int
+    state_hash: bytes
+    matches: bool | None
+    dropped: int
+
+
+class _Stored(msgspec.Struct, frozen=True):
+    """What lay there, brought up to the head: its state hash, row counts, and the rows' digest."""
+
+    state_hash: bytes
+    holdings: int
+    capacity: int
+    rows: bytes
+
+
+def rebuild(turn: Turn, keeping: Keeping) -> Rebuilt:
+    """Drop snapshot and projections and save them anew, inside the turn. Raises BrokenChain."""
+    before = _stored(turn)
+    dropped = keeping.replay_anew(turn)
+    keeping.state_at(turn)
+    header = keeping.save(turn)
+    matches = None
+    if isinstance(before, Misfit):
+        matches = False
+    elif before is not None:
+        rows = _rows(turn.connection, before.holdings, before.capacity)
+        matches = (before.state_hash, before.rows) == (header.state_hash, rows)
+    return Rebuilt(turn.head.seq, header.state_hash, matches, dropped)
+
+
+def _stored(turn: Turn) -> _Stored | Misfit | None:
+    conn = turn.connection
+    try:
+        snapshot = snapshot_store.load(conn)
+        if snapshot is None:
+            return None
+        rows = _rows(conn, snapshot.header.holdings, snapshot.header.capacity)
+    except Misfit as misfit:
+        return misfit
+    for event in turn.read(snapshot.header.seq):
+        snapshot.state.apply(event)
+    state_hash = piece.state_hash(snapshot.state.pieces)
+    return _Stored(state_hash, snapshot.header.holdings, snapshot.header.capacity, rows)
+
+
+def _rows(conn: sqlite3.Connection, holdings: int, capacity: int) -> bytes:
+    """SHA-256 over the projections' first rows, every column of them. Raises Misfit."""
+    summed = sha256()
+    for row in projection_store.raw_rows(conn, holdings, capacity):
+        summed.update(repr(row).encode())
+    return summed.digest()
