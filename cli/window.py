@@ -9,22 +9,14 @@ from __future__ import annotations
 import re
 from datetime import date, timedelta, tzinfo
 
-import msgspec
-
 from ..replay.errors import BadRequest
+from ..replay.interval import Window
 from .instants import LAST_US, local_time, midnight_us, parse_instant
 
 USUAL_US = 7 * 86_400 * 1_000_000
 MONTH_RULE = "a month such as 2026-03, this-month or last-month"
 
 _MONTH = re.compile(r"([0-9]{4})-([0-9]{2})")
-
-
-class Window(msgspec.Struct, frozen=True, gc=False):
-    """`[from_us, to_us)`, microseconds UTC."""
-
-    from_us: int
-    to_us: int
 
 
 def parse_window(

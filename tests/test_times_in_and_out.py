@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from gpuledger.cli.duration import parse_duration
 from gpuledger.cli.instants import LAST_US, parse_instant, to_us
 from gpuledger.cli.timetext import elapsed_text, held_text, local_text, utc_text
-from gpuledger.cli.window import Window, parse_month, parse_window
+from gpuledger.cli.window import parse_month, parse_window
 from gpuledger.replay.errors import BadRequest
+from gpuledger.replay.interval import Window
 
 BERLIN = ZoneInfo("Europe/Berlin")
 SHANGHAI = ZoneInfo("Asia/Shanghai")
