@@ -32,6 +32,7 @@ from gpuledger.reports import Reports
 
 if TYPE_CHECKING:
     from gpuledger.replay.importing import Imported, Source
+    from gpuledger.replay.rebuilding import Rebuilt
 
 
 class Ledger(Reports):
@@ -159,10 +160,8 @@ class Ledger(Reports):
 
         return import_trace(self._allocator, source, self.actor, progress)
 
-    def rebuild(self) -> tuple[bytes, int]:
-        """Make snapshot and projections anew from the log: the state hash, and how many were
-        dropped.
-        """
+    def rebuild(self) -> Rebuilt:
+        """Make snapshot and projections anew from the log, and tell whether they were right."""
         return self._allocator.rebuild()
 
     def state(self, at: int | None = None) -> State:

@@ -24,6 +24,7 @@ from .errors import Refused
 from .fold import decode
 from .keeping import Keeping
 from .pool_change import decide_drain, decide_pool, decide_resume
+from .rebuilding import Rebuilt, rebuild
 from .refusal import REPEAT_US, Refusal
 from .request import AllocateRequest, Placed
 from .rights import by
@@ -114,11 +115,10 @@ class Allocator:
         """New work there again; None where none was drained. Raises Refused, NoSuchServer."""
         return self._act(lambda state, who: decide_resume(state, on, who, reason), actor)
 
-    def rebuild(self) -> tuple[bytes, int]:
+    def rebuild(self) -> Rebuilt:
         """Drop snapshot and projections and make them anew from the log alone.
 
-        Returns the state hash (32 bytes) and how many snapshots were dropped. Raises
-        BrokenChain where the log itself does not hold together.
+        Raises BrokenChain where the log itself does not hold together.
         """
         return self.batch(lambda batch: batch.rebuild())
 
@@ -263,10 +263,8 @@ class Batch:
         """Save pieces and projections where that is due."""
         self._keeping.save_if_due(self._turn)
 
-    def rebuild(self) -> tuple[bytes, int]:
-        """Drop snapshot and projections and save them anew; the state hash and how many were
-        dropped.
-        """
-        dropped = self._keeping.replay_anew(self._turn)
+    def rebuild(self) -> Rebuilt:
+        """Drop snapshot and projections and save them anew, and compare."""
+        rebuilt = rebuild(self._turn, self._keeping)
         self.state = self._keeping.state_at(self._turn)
-        return self._keeping.save(self._turn).state_hash, dropped
+        return rebuilt

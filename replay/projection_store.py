@@ -15,7 +15,7 @@ import msgspec
 
 from ..ledger.canonical import encode_record
 from .holding import Capacity, Holding
-from .snapshot_store import Misfit
+from .snapshot_store import Misfit, missing
 
 RUN = 2_000
 """Rows read at a time, so that no read transaction lasts."""
@@ -146,3 +146,22 @@ def capacities(conn: sqlite3.Connection, last: int) -> list[Capacity]:
     if any(digest(number, value) != stored for number, value, stored in rows):
         raise Misfit("a row of the capacities was changed")
     return [_CAPACITY(value) for _, value, _ in rows]
+
+
+def stored(conn: sqlite3.Connection, holdings: int, capacity: int) -> bytes:
+    """SHA-256 over every column of the rows up to these last row numbers. Raises Misfit."""
+    summed = sha256()
+    try:
+        for row in conn.execute(
+            "SELECT n, CAST(server AS BLOB), ended, CAST(value AS BLOB), digest FROM holdings"
+            " WHERE n <= ? ORDER BY n", (holdings,),
+        ):  # fmt: skip
+            summed.update(repr(row).encode())
+        for row in conn.execute(
+            "SELECT n, CAST(value AS BLOB), digest FROM capacity WHERE n <= ? ORDER BY n",
+            (capacity,),
+        ):
+            summed.update(repr(row).encode())
+    except sqlite3.OperationalError as error:
+        raise missing(error) from error
+    return summed.digest()

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
-from typing import TYPE_CHECKING
-
 import msgspec
 
 from ..ledger.log import Turn
 from . import piece, projection_store, snapshot_store
 from .keeping import Keeping
 from .snapshot_store import Misfit
-
-if TYPE_CHECKING:
-    import sqlite3
 
 
 class Rebuilt(msgspec.Struct, frozen=True):
@@ -48,7 +42,7 @@ def rebuild(turn: Turn, keeping: Keeping) -> Rebuilt:
     if isinstance(before, Misfit):
         matches = False
     elif before is not None:
-        rows = _rows(turn.connection, before.holdings, before.capacity)
+        rows = projection_store.stored(turn.connection, before.holdings, before.capacity)
         matches = (before.state_hash, before.rows) == (header.state_hash, rows)
     return Rebuilt(turn.head.seq, header.state_hash, matches, dropped)
 
@@ -59,18 +53,10 @@ def _stored(turn: Turn) -> _Stored | Misfit | None:
         snapshot = snapshot_store.load(conn)
         if snapshot is None:
             return None
-        rows = _rows(conn, snapshot.header.holdings, snapshot.header.capacity)
+        rows = projection_store.stored(conn, snapshot.header.holdings, snapshot.header.capacity)
     except Misfit as misfit:
         return misfit
     for event in turn.read(snapshot.header.seq):
         snapshot.state.apply(event)
     state_hash = piece.state_hash(snapshot.state.pieces)
     return _Stored(state_hash, snapshot.header.holdings, snapshot.header.capacity, rows)
-
-
-def _rows(conn: sqlite3.Connection, holdings: int, capacity: int) -> bytes:
-    """SHA-256 over the projections' first rows, every column of them. Raises Misfit."""
-    summed = sha256()
-    for row in projection_store.raw_rows(conn, holdings, capacity):
-        summed.update(repr(row).encode())
-    return summed.digest()

@@ -61,7 +61,7 @@ def read_header(conn: sqlite3.Connection) -> Header | None:
             "SELECT seq, hash, fold, state_hash, holdings, capacity, digest FROM snapshot"
         ).fetchone()
     except sqlite3.OperationalError as error:
-        raise _missing(error) from error
+        raise missing(error) from error
     if row is None:
         return None
     header = Header(*row[:6])
@@ -72,7 +72,8 @@ def read_header(conn: sqlite3.Connection) -> Header | None:
     return header
 
 
-def _missing(error: sqlite3.OperationalError) -> Exception:
+def missing(error: sqlite3.OperationalError) -> Exception:
+    """Misfit for a table or column that is gone; any other error as it is."""
     if "no such" in str(error):
         return Misfit(str(error))
     return error
@@ -92,7 +93,7 @@ def load(conn: sqlite3.Connection) -> Snapshot | None:
     try:
         rows = conn.execute("SELECT key, CAST(value AS BLOB), digest FROM pieces").fetchall()
     except sqlite3.OperationalError as error:
-        raise _missing(error) from error
+        raise missing(error) from error
     state = {key: _piece(key, value, digest) for key, value, digest in rows}
     summed = pieces_of.total([row[2] for row in rows]).to_bytes(32, "big")
     if summed != header.state_hash:
