@@ -7,6 +7,7 @@ limits, names and clocks are never among them.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
@@ -94,8 +95,10 @@ def _granted(pieces: Pieces, event: Event, grant: c.AllocationGranted) -> Effect
     )  # fmt: skip
     tasks_key = "tasks:" + owner
     before = pieces.get(tasks_key)
-    named = (*before.tasks, (grant.task, event.seq)) if isinstance(before, TasksPiece) else None
-    fresh[tasks_key] = TasksPiece(tuple(sorted(named)) if named else ((grant.task, event.seq),))
+    tasks = before.tasks if isinstance(before, TasksPiece) else ()
+    pair = grant.task, event.seq
+    at = bisect_left(tasks, pair)
+    fresh[tasks_key] = TasksPiece((*tasks[:at], pair, *tasks[at:]))
     pieces.update(fresh)
     return Effects(tuple(fresh))
 
@@ -127,20 +130,21 @@ def end(
 
     Raises Impossible before anything changed where one does not run or is named twice.
     """
-    if len(set(allocations)) < len(allocations):
-        raise Impossible("not_running")
-    ending = [pieces.get(f"allocation:{one}") for one in allocations]
+    ending: dict[str, AllocationPiece] = {}
+    for number in allocations:
+        allocation_key = f"allocation:{number}"
+        found = pieces.get(allocation_key)
+        if not isinstance(found, AllocationPiece) or allocation_key in ending:
+            raise Impossible("not_running")
+        ending[allocation_key] = found
     touched: dict[str, None] = {}
     closed: list[Holding] = []
-    if not all(isinstance(one, AllocationPiece) for one in ending):
-        raise Impossible("not_running")
-    for piece in ending:
-        assert isinstance(piece, AllocationPiece)
+    for allocation_key, piece in ending.items():
         for share in piece.servers:
             key = "server:" + share.server
             server = pieces[key]
             assert isinstance(server, ServerPiece)
-            pieces[key] = server = _give_back(server, share, piece.id)
+            pieces[key] = server = _give_back(server, share)
             touched[key] = None
             closed.append(
                 Holding(
@@ -148,24 +152,27 @@ def end(
                     piece.start, at, share.uuids, piece.project, piece.note, *why, server.ended,
                 )
             )  # fmt: skip
-        touched[f"allocation:{piece.id}"] = None
-        del pieces[f"allocation:{piece.id}"]
+        touched[allocation_key] = None
+        del pieces[allocation_key]
         touched[_forget_task(pieces, piece)] = None
     return list(touched), closed
 
 
-def _give_back(server: ServerPiece, share: c.Share, allocation: int) -> ServerPiece:
-    holders = tuple(0 if held == allocation else held for held in server.holders)
-    return ServerPiece(
-        server.facts, holders, server.cpus_free + share.cpus, server.drained, server.ended + 1
-    )
+def _give_back(server: ServerPiece, share: c.Share) -> ServerPiece:
+    """The server with the share's GPUs and CPUs free again, and one ended holding more."""
+    holders = list(server.holders)
+    for gpu in share.gpus:
+        holders[server.position(gpu)] = 0
+    left = server.cpus_free + share.cpus
+    return ServerPiece(server.facts, tuple(holders), left, server.drained, server.ended + 1)
 
 
 def _forget_task(pieces: Pieces, piece: AllocationPiece) -> str:
     key = "tasks:" + piece.owner
     tasks = pieces[key]
     assert isinstance(tasks, TasksPiece)
-    left = tuple(pair for pair in tasks.tasks if pair[1] != piece.id)
+    at = bisect_left(tasks.tasks, (piece.task, piece.id))
+    left = tasks.tasks[:at] + tasks.tasks[at + 1 :]
     if left:
         pieces[key] = TasksPiece(left)
     else:
