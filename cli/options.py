@@ -1,0 +1,167 @@
+"""What every command is made with: the options they share, its examples, and a session.
+
+`@define(...)` turns a function `(session, **arguments) -> None` into a click command. The
+shared options may stand before or behind the command's name; what stands behind counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+
+from ..replay.errors import BadRequest
+from .session import Session
+
+SHARED = ("ledger", "lock_timeout_s", "json", "csv")
+"""The options that end in the session."""
+
+OWN, EVERYWHERE = "Options", "Options of every command"
+
+_NEGATIVE = re.compile("-[0-9.]")
+_MARK = "\0"
+"""No argument of a process can hold this letter."""
+
+Function = Callable[..., None]
+
+
+def whole(field: str) -> Callable[[str], int]:
+    """The type of a count; `field` names it in the complaint."""
+
+    def read(text: str) -> int:
+        digits = text.removeprefix("-")
+        if not (digits.isascii() and digits.isdigit() and len(digits) <= 9):
+            raise BadRequest(field, text, "a whole number from 1 up")
+        return int(text)
+
+    return read
+
+
+def _seconds(text: str) -> float:
+    from .duration import units_s
+
+    told = text.strip().lower()
+    found = units_s(told)
+    if found is None and re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", told):
+        return float(told)
+    if found is None:
+        raise BadRequest("--lock-timeout", text, "seconds such as 60, or 2m")
+    return float(found)
+
+
+class Command(click.Command):
+    """A command whose help ends with examples, and for which `-1` and `-6h` are values."""
+
+    examples: str = ""
+
+    def make_parser(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's parser, wrapped
+        """Click's parser, told that a minus and a digit begin no option."""
+        return _Parser(super().make_parser(ctx))
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The command's own options, then those that every command has."""
+        sections: dict[str, list[tuple[str, str]]] = {OWN: [], EVERYWHERE: []}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
+            if record is not None:
+                sections[EVERYWHERE if param.name in (*SHARED, "help") else OWN].append(record)
+        for title, records in sections.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The examples, line by line as they are typed."""
+        del ctx
+        if self.examples:
+            formatter.write_paragraph()
+            with formatter.section("Examples"):
+                for line in self.examples.strip().splitlines():
+                    formatter.write(f"{'':>{formatter.current_indent}}{line.strip()}\n")
+
+
+class _Parser:
+    """Click's parser behind a mark on each negative number, so that none is taken for an option."""
+
+    def __init__(self, parser: Any) -> None:  # noqa: ANN401 - its class has no public name
+        self._parser = parser
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever else click asks of it
+        """All but `parse_args` is click's own."""
+        return getattr(self._parser, name)
+
+    def parse_args(self, args: list[str]) -> tuple[Any, Any, Any]:
+        """Options, what is left over, and the order, as click's own."""
+        marked = [_MARK + arg if _NEGATIVE.match(arg) else arg for arg in args]
+        options, rest, order = self._parser.parse_args(args=marked)
+        return {name: _unmarked(value) for name, value in options.items()}, _unmarked(rest), order
+
+
+def _unmarked(value: Any) -> Any:  # noqa: ANN401 - texts, and lists of them
+    if isinstance(value, str):
+        return value.removeprefix(_MARK)
+    if isinstance(value, list | tuple):
+        return type(value)(map(_unmarked, value))
+    return value
+
+
+def shared(*, csv: bool = False) -> list[click.Option]:
+    """The options that every command has; `csv` for those that print a table."""
+    options = [
+        click.Option(
+            ["--ledger"], metavar="FILE", help="The ledger, where it is not the usual one."
+        ),
+        click.Option(
+            ["--lock-timeout", "lock_timeout_s"],
+            type=_seconds,
+            metavar="SECONDS",
+            help="How long to wait for other writers (60 seconds).",
+        ),
+        click.Option(["--json"], is_flag=True, help="The answer as one JSON document."),
+    ]
+    if csv:
+        options.append(click.Option(["--csv"], is_flag=True, help="The table as CSV."))
+    return options
+
+
+def define(
+    name: str, *, examples: str, csv: bool = False, hidden: bool = False
+) -> Callable[[Function], Command]:
+    """Make a command of a function `(session, **arguments)`; `examples` end its help."""
+
+    def make(function: Function) -> Command:
+        def run(**given: Any) -> None:  # noqa: ANN401 - whatever the options are
+            function(session_of(given), **given)
+
+        params: list[click.Parameter] = list(reversed(getattr(function, "__click_params__", [])))
+        made = Command(
+            name,
+            callback=run,
+            params=[*params, *shared(csv=csv)],
+            help=function.__doc__,
+            hidden=hidden,
+            context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        )
+        made.examples = examples
+        return made
+
+    return make
+
+
+def session_of(given: dict[str, Any]) -> Session:
+    """The session of a command; takes the shared options out of what it was given."""
+    told = dict(before_name(click.get_current_context()))
+    for option in SHARED:
+        value = given.pop(option, None)
+        if value not in (None, False):
+            told[option] = value
+    if told.get("json") and told.get("csv"):
+        raise BadRequest("--csv", "--json", "--json or --csv, one of them")
+    return Session(**told)
+
+
+def before_name(ctx: click.Context) -> Mapping[str, Any]:
+    """The shared options as they stood before the command's name."""
+    return ctx.find_object(dict) or {}
