@@ -166,7 +166,11 @@ class Ledger(Reports):
 
     def state(self, at: int | None = None) -> State:
         """The state now, or at a past instant: every event with a time up to and at `at`."""
-        return load_state(self.log, self.notices) if at is None else state_at(self.log, at)
+        return (
+            load_state(self.log, self.notices)
+            if at is None
+            else state_at(self.log, at, self.notices)
+        )
 
     def head(self) -> Head:
         """Where the log ends."""

@@ -98,7 +98,9 @@ class Reports:
     def diff(self, earlier: int, later: int) -> tuple[Transition, Head]:
         """What changed between two instants (microseconds UTC)."""
         head = self.log.head()
-        return transition(state_at(self.log, earlier), state_at(self.log, later)), head
+        return transition(
+            state_at(self.log, earlier, self.notices), state_at(self.log, later, self.notices)
+        ), head
 
     def verify(self, expect: tuple[int, str] | None = None) -> Verified:
         """Recompute everything; `expect` is a seq and 16 or more hex digits of its hash."""
@@ -123,7 +125,7 @@ class Reports:
         try:
             return ask(load_past(self.log, self.notices))
         except Misfit as misfit:
-            past = replayed(self.log)
+            past = replayed(self.log, self.notices)
             self.notices.append(f"{misfit.why}; replayed {past.state.seq} events")
             return ask(past)
 

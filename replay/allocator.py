@@ -208,7 +208,7 @@ class Batch:
             payload = msgspec.structs.replace(payload, clock=now)
         draft = Draft(when, payload.KIND, VERSION, actor, key, encode_record(payload))
         event = self._turn.append(draft, self.state.head)
-        effects = self.state.apply(event, own=True)
+        effects = self.state.accept(event)
         self.appended = True
         assert effects.void is None, f"decided what is impossible: {effects.void}"
         self._keeping.note(event.seq, effects)

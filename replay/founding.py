@@ -11,6 +11,7 @@ from ..ledger.event import Draft, Event
 from ..ledger.format import FORMAT
 from .actor import Actor
 from .catalogue import VERSION, Admins, AdminUser, LedgerCreated, Pool
+from .errors import BadRequest
 from .rights import by
 from .store_schema import STORES
 
@@ -27,6 +28,8 @@ def found(
         founder = AdminUser(actor.user, actor.identity)
         pool = Pool(pool.servers, pool.limits, Admins((founder,)))
     now = clock.now_us()
+    if at is not None and not 0 <= at <= now:
+        raise BadRequest("at", at, "an instant that has passed (microseconds UTC)")
     created = LedgerCreated(
         secrets.token_hex(16), FORMAT, pool, by(actor), None if at is None else now
     )

@@ -8,9 +8,11 @@ that many writers do not fold each other's events again and again.
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 
 import msgspec
 
+from ..ledger.errors import BrokenChain
 from ..ledger.log import Turn
 from . import projection_store, snapshot_store
 from .fold import Effects
@@ -51,8 +53,10 @@ class Keeping(threading.local):
         self._others = kept is None or kept.head != turn.head
         if kept is not None and not self._others:
             return kept
-        if kept is None or not self._worth_folding(turn, kept):
-            self._load(turn)
+        if kept is not None and self._worth_folding(turn, kept):
+            with suppress(BrokenChain):  # the file may be another one since: load, and see again
+                return self._fold_rest(turn)
+        self._load(turn)
         return self._fold_rest(turn)
 
     def _worth_folding(self, turn: Turn, kept: State) -> bool:

@@ -7,6 +7,7 @@ same answers; a reader writes nothing either way.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import takewhile
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
@@ -87,9 +88,7 @@ def load_state(log: Readable, notices: list[str]) -> State:
         snapshot, events = log.reading(_tail)
     except Misfit as misfit:
         return _replayed(log, misfit, notices).state
-    for event in events:
-        snapshot.state.apply(event)
-    return snapshot.state
+    return _shown(snapshot.state, events, notices)
 
 
 def load_past(log: Readable, notices: list[str]) -> Past:
@@ -106,27 +105,44 @@ def load_past(log: Readable, notices: list[str]) -> Past:
     except Misfit as misfit:
         return _replayed(log, misfit, notices)
     past = Past(log, snapshot.state, snapshot.header.holdings, [], capacities)
-    return _follow(past, events)
+    return _follow(past, events, notices)
 
 
-def _follow(past: Past, events: Iterable[Event]) -> Past:
+def _shown(state: State, events: Iterable[Event], notices: list[str]) -> State:
+    """The state after these events; where they do not link, that is said and reading goes on."""
+    breaks: list[tuple[int, str]] = []
     for event in events:
-        effects = past.state.apply(event)
+        state.show(event, breaks)
+    _say(breaks, notices)
+    return state
+
+
+def _follow(past: Past, events: Iterable[Event], notices: list[str]) -> Past:
+    breaks: list[tuple[int, str]] = []
+    for event in events:
+        effects = past.state.show(event, breaks)
         past.fresh += effects.closed
         past.capacities += effects.capacity
+    _say(breaks, notices)
     return past
 
 
+def _say(breaks: list[tuple[int, str]], notices: list[str]) -> None:
+    if breaks:
+        seq, what = breaks[0]
+        notices.append(f"the chain is broken at seq {seq} ({what}); see gpuledger audit verify")
+
+
 def _replayed(log: Readable, misfit: Misfit, notices: list[str]) -> Past:
-    past = replayed(log)
+    past = replayed(log, notices)
     if past.state.seq > 1:
         notices.append(f"{misfit.why}; replayed {past.state.seq} events")
     return past
 
 
-def replayed(log: Readable) -> Past:
+def replayed(log: Readable, notices: list[str]) -> Past:
     """The past by a replay of the whole log, whatever the stores hold."""
-    return _follow(Past(log, State(), 0, [], []), log.read(0))
+    return _follow(Past(log, State(), 0, [], []), log.read(0), notices)
 
 
 def on_server(log: Readable, server: str, notices: list[str]) -> tuple[State, list[Holding]]:
@@ -142,18 +158,13 @@ def on_server(log: Readable, server: str, notices: list[str]) -> tuple[State, li
 
     try:
         state, events, holdings = log.reading(ask)
-        past = _follow(Past(log, state, 0, [], []), events)
+        past = _follow(Past(log, state, 0, [], []), events, notices)
     except Misfit as misfit:
         past, holdings = _replayed(log, misfit, notices), []
     every = [*holdings, *past.fresh, *past.open()]
     return past.state, [holding for holding in every if holding.server == server]
 
 
-def state_at(log: Readable, at: int) -> State:
+def state_at(log: Readable, at: int, notices: list[str]) -> State:
     """The state at a past instant: every event with a time up to and at `at` (microseconds UTC)."""
-    state = State()
-    for event in log.read(0):
-        if event.at > at:
-            break
-        state.apply(event)
-    return state
+    return _shown(State(), takewhile(lambda event: event.at <= at, log.read(0)), notices)

@@ -119,6 +119,9 @@ def _exact(on: tuple[Placed, ...]) -> int:
     named = [place.gpus for place in on if place.gpus is not None]
     if not named:
         return 0
+    for gpus in named:
+        if not gpus or tuple(sorted(set(gpus))) != gpus:
+            raise BadRequest("on", gpus, "GPU indices in ascending order, each once")
     if len(named) < len(on):
         raise BadRequest("on", "SERVER beside SERVER:GPUS", "GPUs for each server, or for none")
     if len({place.server for place in on}) < len(on):

@@ -25,15 +25,22 @@ class State:
         self.head = head
         self._fleet: Fleet | None = None
 
-    def apply(self, event: Event, *, own: bool = False) -> Effects:
-        """Fold one event in; raises BrokenChain where it is not the next one.
-
-        What is read is hashed again; only an event that this process has just sealed (`own`)
-        is not.
-        """
-        wrong = None if own else links(event, self.head)
+    def apply(self, event: Event) -> Effects:
+        """Fold one event in, hashed again; raises BrokenChain where it is not the next one."""
+        wrong = links(event, self.head)
         if wrong is not None:
             raise BrokenChain("", wrong, event.seq)
+        return self.accept(event)
+
+    def show(self, event: Event, breaks: list[tuple[int, str]]) -> Effects:
+        """Fold one event in for a reader: a break of the chain is remembered, reading goes on."""
+        wrong = links(event, self.head)
+        if wrong is not None:
+            breaks.append((event.seq, wrong))
+        return self.accept(event)
+
+    def accept(self, event: Event) -> Effects:
+        """Fold one event in unchecked: one that this process has just sealed."""
         effects = fold(self.pieces, event)
         self.head = Head(event.seq, event.hash, event.at)
         if self._fleet is not None:
