@@ -202,7 +202,7 @@ def _like(first: str, number: int) -> str:
 
 def _each_once(names: Sequence[str], text: str, field: str) -> None:
     if len(set(names)) < len(names):
-        raise BadRequest(field, text, "each server once; the ranges overlap")
+        raise BadRequest(field, text, "each server once, as the ranges overlap")
 
 
 def _alike(names: Sequence[str]) -> Iterator[list[tuple[str, str, str]]]:

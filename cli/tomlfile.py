@@ -27,6 +27,7 @@ class BadConfiguration(GpuledgerError):
 
     `path` names the file, `line` the line where known, `key` the key as a reader finds
     it (`[limits] lease`), `expected` is a short English phrase, `found` what stands there.
+    `problem` is `syntax`, `unknown` (a key), `missing` or `wrong` (a value).
     """
 
     code = "bad_configuration"
@@ -39,8 +40,11 @@ class BadConfiguration(GpuledgerError):
         line: int | None = None,
         key: str | None = None,
         found: object = None,
+        problem: str = "wrong",
     ) -> None:
-        super().__init__(path=path, line=line, key=key, expected=expected, found=found)
+        super().__init__(
+            path=path, line=line, key=key, expected=expected, found=found, problem=problem
+        )
         self.path = path
         self.line = line
         self.key = key
@@ -58,18 +62,25 @@ class TomlFile:
         self.root = _parse(decoded, path)
         self.lines = scan(decoded)
 
-    def fail(self, where: Where, expected: str, found: object = None) -> NoReturn:
-        """Raise BadConfiguration for the value at `where`."""
+    def fail(
+        self, where: Where, expected: str, found: object = None, *, problem: str = "wrong"
+    ) -> NoReturn:
+        """Raise BadConfiguration for the value at `where`; nothing `found` there is missing."""
         line = next((self.lines[w] for w in _outwards(where) if w in self.lines), None)
         raise BadConfiguration(
-            self.path, expected, line=line, key=key_text(where) or None, found=found
+            self.path,
+            expected,
+            line=line,
+            key=key_text(where),
+            found=found,
+            problem="missing" if found is None else problem,
         )
 
     def only(self, table: Table, known: Iterable[str], where: Where) -> None:
         """Fail where the table holds a key that is not known."""
         for key in table:
             if key not in known:
-                self.fail((*where, key), f"one of {', '.join(known)}", key)
+                self.fail((*where, key), f"one of {', '.join(known)}", key, problem="unknown")
 
     def table(self, value: object, where: Where) -> Table:
         """The value as a table."""
@@ -170,7 +181,7 @@ def _decode(raw: bytes, path: str) -> str:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise BadConfiguration(path, "UTF-8 text", line=line) from None
+        raise BadConfiguration(path, "UTF-8 text", line=line, problem="syntax") from None
 
 
 def _parse(text: str, path: str) -> Table:
@@ -179,11 +190,11 @@ def _parse(text: str, path: str) -> Table:
     try:
         return tomllib.loads(text)
     except RecursionError:
-        raise BadConfiguration(path, "TOML without such deep nesting") from None
+        raise BadConfiguration(path, "TOML that nests less deeply", problem="syntax") from None
     except ValueError as error:
         told = str(error)
         at = _AT_LINE.search(told)
         end = max(1, len(text.splitlines())) if "end of document" in told else None
         line = int(at[1]) if at else end
         why = told.partition(" (at ")[0]
-        raise BadConfiguration(path, "TOML", line=line, found=why) from None
+        raise BadConfiguration(path, "TOML", line=line, found=why, problem="syntax") from None

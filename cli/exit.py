@@ -1,0 +1,72 @@
+"""Exit codes, as DESIGN §7 fixes them: a script tells by the number what to do next.
+
+0 ok · 1 damage found, or failed · 2 usage, or a request that this pool could never meet ·
+3 no such task or server · 4 not available now, worth waiting for · 5 conflict · 65 not a
+ledger, or a newer format · 74 disk full or I/O error · 75 lock time-out · 77 not permitted
+· 78 bad configuration · 124 wait timed out · 130 Ctrl-C · 141 closed pipe.
+"""
+
+from __future__ import annotations
+
+from ..ledger.errors import GpuledgerError
+
+OK = 0
+FAILED = 1
+USAGE = 2
+UNKNOWN_NAME = 3
+NOT_NOW = 4
+CONFLICT = 5
+NOT_A_LEDGER = 65
+STORAGE = 74
+LOCKED = 75
+NOT_PERMITTED = 77
+CONFIGURATION = 78
+WAITED = 124
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+
+BY_CODE = {
+    "failed": FAILED,
+    "damaged": FAILED,
+    "broken_chain": FAILED,
+    "lost_tail": FAILED,
+    "bad_request": USAGE,
+    "reason_needed": USAGE,
+    "no_such_task": UNKNOWN_NAME,
+    "no_such_server": UNKNOWN_NAME,
+    "head_moved": NOT_NOW,
+    "already_there": CONFLICT,
+    "key_reused": CONFLICT,
+    "task_in_use": CONFLICT,
+    "ambiguous_task": CONFLICT,
+    "server_in_use": CONFLICT,
+    "not_empty": CONFLICT,
+    "not_a_ledger": NOT_A_LEDGER,
+    "newer_format": NOT_A_LEDGER,
+    "unknown_event": NOT_A_LEDGER,
+    "storage_failed": STORAGE,
+    "lock_timeout": LOCKED,
+    "not_permitted": NOT_PERMITTED,
+    "ledger_missing": CONFIGURATION,
+    "network_filesystem": CONFIGURATION,
+    "no_such_group": CONFIGURATION,
+    "unsuitable_folder": CONFIGURATION,
+    "bad_configuration": CONFIGURATION,
+}
+
+BY_REASON = {
+    "never": USAGE,
+    "limit": USAGE,
+    "not_permitted": NOT_PERMITTED,
+    "drained": NOT_NOW,
+    "no_gpus": NOT_NOW,
+    "no_cpus": NOT_NOW,
+    "fragmented": NOT_NOW,
+}
+
+
+def exit_code(error: GpuledgerError) -> int:
+    """The exit code of a failure; of a refusal it depends on the reason."""
+    if error.code == "refused":
+        return BY_REASON.get(str(error.facts.get("reason")), FAILED)
+    return BY_CODE.get(error.code, FAILED)

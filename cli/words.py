@@ -1,0 +1,62 @@
+"""Words for people: the one gettext function, and texts of others quoted safely.
+
+Sentences are written whole, with named places that are filled after translation:
+`_("task {task} has ended").format(task=…)`. A catalogue is a file
+(`locale/LANGUAGE/LC_MESSAGES/gpuledger.mo` beside this module) and no change of code;
+while there is none, nothing is loaded. Extract with `xgettext --keyword=_:1 --keyword=_:1,2`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from .printable import printable
+
+if TYPE_CHECKING:
+    from gettext import NullTranslations
+
+MOST_SHOWN = 60
+"""Longer texts of others are cut in sentences; the facts hold them whole."""
+
+
+def _(text: str, many: str | None = None, count: int = 1) -> str:
+    """The text in the user's language; `many` is its form for a `count` other than one."""
+    catalogue = _catalogue()
+    if many is None:
+        return text if catalogue is None else catalogue.gettext(text)
+    if catalogue is None:
+        return text if count == 1 else many
+    return catalogue.ngettext(text, many, count)
+
+
+def quoted(value: object, most: int = MOST_SHOWN) -> str:
+    """A value as it stands in a sentence: texts in quotes, escaped and cut, the rest plain."""
+    if isinstance(value, (tuple, list)):
+        return quoted(" ".join(str(one) for one in value), most)
+    shown = printable(str(value))
+    if len(shown) > most:
+        shown = f"{shown[: most - 1]}…"
+    return f"'{shown}'" if isinstance(value, str) else shown
+
+
+def ids(allocations: Iterable[object], most: int = 8) -> str:
+    """Allocations as `@12, @14`; of many the first few and how many more."""
+    listed = [f"@{number}" for number in allocations]
+    shown = ", ".join(listed[:most])
+    more = len(listed) - most
+    if more <= 0:
+        return shown
+    return _("{shown} and {more} more").format(shown=shown, more=more)
+
+
+@lru_cache(maxsize=1)
+def _catalogue() -> NullTranslations | None:
+    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "locale")
+    if not os.path.isdir(folder):
+        return None
+    import gettext
+
+    return gettext.translation("gpuledger", folder, fallback=True)
