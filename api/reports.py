@@ -18,6 +18,7 @@ from gpuledger.replay.history import Spell, spells
 from gpuledger.replay.holding import Holding
 from gpuledger.replay.interval import Window
 from gpuledger.replay.past import Past, load_past, on_server, replayed, state_at
+from gpuledger.replay.request import Placed
 from gpuledger.replay.snapshot_store import Misfit
 from gpuledger.replay.transition import Transition, transition
 from gpuledger.replay.verification import Verified, verify
@@ -68,6 +69,34 @@ class Reports:
         return sorted(
             pairs, key=lambda pair: (pair[0], pair[1].start, pair[1].allocation)
         ), state.head
+
+    def held(
+        self, places: tuple[Placed, ...], window: Window
+    ) -> tuple[list[tuple[int, Holding]], Head]:
+        """Who held the GPUs of `places` in a window, in their order, as one report.
+
+        All GPUs of a place that names none. Raises NoSuchServer where the pool never had one.
+        """
+        if len(places) == 1:
+            return self.who(places[0].server, places[0].gpus, window)
+
+        def ask(past: Past) -> tuple[list[tuple[int, Holding]], Head]:
+            offered: dict[str, set[int]] = {}
+            for step in past.capacities:
+                offered.setdefault(step.server, set()).update(step.gpus)
+            wanted = {place.server: _known(place, offered) for place in places}
+            order = {place.server: at for at, place in enumerate(places)}
+            pairs = [
+                (gpu, holding)
+                for holding in past.during(window)
+                if holding.server in wanted
+                for gpu in holding.gpus
+                if gpu in wanted[holding.server]
+            ]
+            pairs.sort(key=lambda one: (order[one[1].server], one[0], one[1].start))
+            return pairs, past.state.head
+
+        return self._ask(ask)
 
     def usage(self, window: Window, by: tuple[str, ...] = ("user",)) -> tuple[usage.Usage, Head]:
         """Sums by user, project, server or task; what is yet to come counts for nothing.
@@ -140,3 +169,14 @@ class Reports:
             else:
                 low = middle + 1
         return low
+
+
+def _known(place: Placed, offered: dict[str, set[int]]) -> set[int]:
+    """The GPUs of a place, by what each server ever offered. Raises NoSuchServer."""
+    gpus = offered.get(place.server)
+    if gpus is None:
+        raise NoSuchServer(place.server, tuple(offered))
+    for gpu in place.gpus or ():
+        if gpu not in gpus:
+            raise NoSuchServer(place.server, tuple(map(str, sorted(gpus))), gpu)
+    return gpus if place.gpus is None else set(place.gpus)
