@@ -58,7 +58,11 @@ class Ledger(Reports):
         self._runs_as = Actor("")
         self.notices: list[str] = []
         self._allocator = Allocator(
-            self.log, timeout_s=lock_timeout_s, once=once, groups=_with_groups
+            self.log,
+            timeout_s=lock_timeout_s,
+            once=once,
+            groups=_with_groups,
+            notices=self.notices,
         )
 
     @property
@@ -105,7 +109,7 @@ class Ledger(Reports):
         uid, sid = (beneficiary.uid, beneficiary.sid) if beneficiary else (None, None)
         request = requests.allocate(asked, on, uid=uid, sid=sid)
         recorded = self._allocator.allocate(request, self.actor, key=requests.key(key))
-        return Allocation(self, self._told(recorded))
+        return Allocation(self, recorded)
 
     def release(
         self,
@@ -126,12 +130,11 @@ class Ledger(Reports):
         ended = self._allocator.release(asked, self.actor, key=requests.key(key))
         if ended is None:
             return Released(self.log.head().seq, self._clock(), ())
-        self._told(ended.release)
         return Released(ended.release.event.seq, ended.release.event.at, ended.grants)
 
     def reset(self, reason: str | None = None) -> Recorded:
         """End every allocation; for admins. Raises Refused, ReasonNeeded."""
-        return self._told(self._allocator.reset(self.actor, requests.reason(reason)))
+        return self._allocator.reset(self.actor, requests.reason(reason))
 
     def pool_apply(
         self, pool: Pool, *, remove: bool = False, force: bool = False, reason: str | None = None
@@ -140,17 +143,15 @@ class Ledger(Reports):
         ReasonNeeded.
         """
         why = requests.reason(reason)
-        return self._maybe(
-            self._allocator.apply_pool(pool, self.actor, remove=remove, force=force, reason=why)
-        )
+        return self._allocator.apply_pool(pool, self.actor, remove=remove, force=force, reason=why)
 
     def drain(self, on: tuple[Placed, ...], reason: str | None = None) -> Recorded | None:
         """No new work there; None where all of it is drained. Raises Refused, NoSuchServer."""
-        return self._maybe(self._allocator.drain(on, self.actor, requests.reason(reason)))
+        return self._allocator.drain(on, self.actor, requests.reason(reason))
 
     def resume(self, on: tuple[Placed, ...], reason: str | None = None) -> Recorded | None:
         """New work there again; None where none was drained. Raises Refused, NoSuchServer."""
-        return self._maybe(self._allocator.resume(on, self.actor, requests.reason(reason)))
+        return self._allocator.resume(on, self.actor, requests.reason(reason))
 
     def import_trace(
         self, source: Source, progress: Callable[[int, int], None] | None = None
@@ -192,14 +193,6 @@ class Ledger(Reports):
     ) -> None:
         """Close it."""
         self.close()
-
-    def _maybe(self, recorded: Recorded | None) -> Recorded | None:
-        return None if recorded is None else self._told(recorded)
-
-    def _told(self, recorded: Recorded) -> Recorded:
-        self.notices += self._allocator.notices
-        self._allocator.notices.clear()
-        return recorded
 
 
 def _words(place: Placed) -> str:

@@ -12,12 +12,20 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ..ledger.canonical import encode_record
+from ..ledger.canonical import encode, encode_record
 from ..ledger.errors import GpuledgerError, KeyReused
 from ..ledger.event import Draft, Event
 from ..ledger.log import Log, Turn
 from .actor import Actor
-from .catalogue import VERSION, AskedRelease, Payload, Pool, RequestRefused
+from .catalogue import (
+    VERSION,
+    AllocationGranted,
+    AllocationReleased,
+    AskedRelease,
+    Payload,
+    Pool,
+    RequestRefused,
+)
 from .decision import decide_allocate
 from .ending import decide_release, decide_reset
 from .errors import Refused
@@ -32,6 +40,12 @@ from .state import State
 
 Answer = TypeVar("Answer")
 Decision = Payload | Refusal | None
+
+
+def _encode(payload: Payload) -> bytes:
+    """The event's data: grants and releases hold only what their requests were checked for."""
+    checked = isinstance(payload, AllocationGranted | AllocationReleased)
+    return encode_record(payload) if checked else encode(payload)
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -53,6 +67,7 @@ class Allocator:
 
     `once` closes the log's connection with the turn, for a program that writes one time.
     `groups` looks up an actor's groups; called inside the turn, where the pool names groups.
+    `notices` gathers what a turn had to say: a snapshot that did not fit, and was replayed.
     """
 
     def __init__(
@@ -62,17 +77,13 @@ class Allocator:
         timeout_s: float = 60.0,
         once: bool = False,
         groups: Callable[[Actor], Actor] | None = None,
+        notices: list[str] | None = None,
     ) -> None:
         self._log = log
         self._timeout_s = timeout_s
         self._once = once
         self._groups = groups
-        self._keeping = Keeping()
-
-    @property
-    def notices(self) -> list[str]:
-        """What the last turns had to say: a snapshot that did not fit, and was replayed."""
-        return self._keeping.notices
+        self._keeping = Keeping([] if notices is None else notices)
 
     def allocate(
         self, request: AllocateRequest, actor: Actor, *, key: str | None = None
@@ -206,7 +217,7 @@ class Batch:
         when = max(now, last) if at is None else max(at, last)
         if when != now and at is None:
             payload = msgspec.structs.replace(payload, clock=now)
-        draft = Draft(when, payload.KIND, VERSION, actor, key, encode_record(payload))
+        draft = Draft(when, payload.KIND, VERSION, actor, key, _encode(payload))
         event = self._turn.append(draft, self.state.head)
         effects = self.state.accept(event)
         self.appended = True

@@ -32,11 +32,12 @@ def decide_allocate(
     """
     asked = request.asked
     request = _located(state, request)
-    for_other = asked.beneficiary is not None
+    named = asked.beneficiary is not None
     user = asked.beneficiary or actor.user
-    uid, sid = (request.uid, request.sid) if for_other else (actor.uid, actor.sid)
+    uid, sid = (request.uid, request.sid) if named else (actor.uid, actor.sid)
     _known(state, request.on)
     owner = identity(user, uid, sid)
+    for_other = owner != actor.identity
     running = dict(state.tasks(owner)).get(asked.task)
     if running is not None:
         raise TaskInUse(asked.task, user, running)

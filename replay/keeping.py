@@ -32,14 +32,14 @@ class Unsaved(msgspec.Struct, frozen=True):
 
 
 class Keeping(threading.local):
-    """The state kept by one thread of one process. `notices` are sentences for the user."""
+    """The state kept by one thread of one process. `notices` gathers sentences for the user."""
 
-    def __init__(self) -> None:
+    def __init__(self, notices: list[str]) -> None:
         self._state: State | None = None
         self._unsaved: list[Unsaved] = []
         self._others = True
         self._rewrite = False
-        self.notices: list[str] = []
+        self.notices = notices
 
     def forget(self) -> None:
         """Drop everything kept: the next turn loads anew."""

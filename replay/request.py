@@ -7,6 +7,7 @@ characters, none of them a control character.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from .catalogue import Asked, AskedRelease, Record
@@ -16,6 +17,8 @@ NAME_LENGTH = 64
 NOTE_LENGTH = 200
 KEY_LENGTH = 200
 MOST = 1_000_000
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}", re.ASCII).fullmatch
+"""The names that need no closer look: ASCII is in its composed form."""
 NAME_RULE = "1 to 64 letters, digits and . _ + -, beginning with a letter or a digit"
 
 
@@ -41,6 +44,8 @@ class AllocateRequest(Record, frozen=True):
 
 def name(field: str, value: str) -> str:
     """The name in its composed form (NFC). Raises BadRequest where it is none."""
+    if _PLAIN(value):
+        return value
     composed = unicodedata.normalize("NFC", value)
     good = 1 <= len(composed) <= NAME_LENGTH and composed[0].isalnum() and all(map(_part, composed))
     if not good:
