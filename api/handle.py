@@ -30,6 +30,8 @@ from gpuledger.replay.request import Placed
 from gpuledger.replay.state import State
 from gpuledger.reports import Reports
 
+__all__ = ["Allocation", "Ledger", "Released", "init", "open"]
+
 if TYPE_CHECKING:
     from gpuledger.replay.importing import Imported, Source
     from gpuledger.replay.rebuilding import Rebuilt
