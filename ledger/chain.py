@@ -13,7 +13,7 @@ from .canonical import check_integer, event_bytes
 from .event import Draft, Event, Head
 
 
-def event_hash(
+def event_hash(  # noqa: PLR0917 (the order of what is hashed)
     seq: int,
     at: int,
     kind: str,
@@ -50,7 +50,7 @@ def head_of(event: Event) -> Head:
 
 
 def links(event: Event, after: Head) -> str | None:
-    """Say what keeps `event` from following `after`: `seq`, `prev`, `at` or `hash`; None if nothing.
+    """Say what keeps `event` from following `after`: `seq`, `prev`, `at` or `hash`, or None.
 
     Total: a row whose columns have foreign types is an answer, not an exception.
     """
@@ -77,34 +77,27 @@ def links(event: Event, after: Head) -> str | None:
 
 
 def first_break(events: Iterable[Event], after: Head) -> tuple[int, str] | None:
-    """Return seq and reason of the first of `events` that does not link, from `after` on."""
+    """Return seq and reason of the first of `events` that does not link, from `after` on.
+
+    The same as `links` for each, at twice the rate.
+    """
     seq, link, at = after.seq, after.hash, after.at
     for event in events:
         seq += 1
+        when, digest = event.at, event.hash
         try:
-            (eseq, eat, kind, version, actor, key, data, prev, digest) = (
-                event.seq,
-                event.at,
-                event.kind,
-                event.version,
-                event.actor,
-                event.key,
-                event.data,
-                event.prev,
-                event.hash,
+            covered = event_bytes(
+                seq, when, event.kind, event.version, event.actor, event.key, event.data, link
             )
             whole = (
-                eseq == seq
-                and prev == link
-                and eat >= at
-                and sha256(
-                    b"\0" + event_bytes(seq, eat, kind, version, actor, key, data, prev)
-                ).digest()
-                == digest
+                sha256(b"\0" + covered).digest() == digest
+                and event.prev == link
+                and event.seq == seq
+                and when >= at
             )
         except (TypeError, ValueError, AttributeError):
             whole = False
         if not whole:
             return seq, links(event, Head(seq - 1, link, at)) or "hash"
-        link, at = digest, eat
+        link, at = digest, when
     return None

@@ -12,4 +12,4 @@ def now_us() -> int:
 
 def at_least(now_us: int, last_at: int) -> int:
     """Return the time an event gets: `now_us`, or that of the event before where it is behind."""
-    return now_us if now_us >= last_at else last_at
+    return max(now_us, last_at)

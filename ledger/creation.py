@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING
 
 from . import note
@@ -159,7 +159,7 @@ def _sync_folder(folder: str) -> None:
 
 
 @contextlib.contextmanager
-def _permitted(path: str, group: str | None) -> Iterator[None]:
+def _permitted(path: str, group: str | None) -> Generator[None, None, None]:
     """Raise ours for what the system says to making a file."""
     try:
         with translated(path, "create"):

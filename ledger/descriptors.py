@@ -16,7 +16,7 @@ from .errors import NotPermitted, StorageFailed
 
 _guard = threading.RLock()
 _open: set[int] = set()
-_pid = os.getpid()
+_process = [os.getpid()]
 
 _FLAGS = (
     os.O_RDWR
@@ -116,14 +116,13 @@ def _is_new(path: str) -> bool:
 
 def forget_inherited() -> None:
     """In a child just forked, close what is the parent's; elsewhere nothing."""
-    global _pid
-    if _pid == os.getpid():
+    if _process[0] == os.getpid():
         return
     for fd in _open:
         with contextlib.suppress(OSError):
             os.close(fd)
     _open.clear()
-    _pid = os.getpid()
+    _process[0] = os.getpid()
 
 
 def _after_fork() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from .descriptors import group_of
 from .errors import (
@@ -32,7 +32,7 @@ def code_of(error: sqlite3.Error) -> int:
 
 
 @contextlib.contextmanager
-def translated(path: str, wanted: str) -> Iterator[None]:
+def translated(path: str, wanted: str) -> Generator[None, None, None]:
     """Raise ours for SQLite's errors; `wanted` is `read`, `write` or `create`."""
     try:
         yield

@@ -14,8 +14,8 @@ from .errors import NetworkFilesystem
 MOUNTINFO = "/proc/self/mountinfo"
 
 NETWORK = frozenset(
-    "9p acfs afs autofs beegfs ceph cifs coda davfs dfs gfs gfs2 glusterfs gpfs lustre mfs ncpfs ncp "
-    "nfs nfs3 nfs4 nfsd ocfs2 orangefs panfs prl_fs pvfs2 smb smb2 smb3 smbfs unc vboxsf "
+    "9p acfs afs autofs beegfs ceph cifs coda davfs dfs gfs gfs2 glusterfs gpfs lustre mfs "
+    "ncp ncpfs nfs nfs3 nfs4 nfsd ocfs2 orangefs panfs prl_fs pvfs2 smb smb2 smb3 smbfs unc vboxsf "
     "virtiofs vmhgfs weka wekafs windows-network".split()
 )
 """Filesystems on which another machine may hold the same file: its locks are not ours."""
@@ -72,7 +72,7 @@ def kind_in(table: bytes, real_path: str) -> str:
 
 
 def _covers(point: bytes, path: bytes) -> bool:
-    return point == b"/" or path == point or path.startswith(point + b"/")
+    return point in (b"/", path) or path.startswith(point + b"/")
 
 
 def _unescaped(point: bytes) -> bytes:

@@ -66,7 +66,8 @@ def _is_shared(folder: str, gid: int) -> bool:
 
 def _share(folder: str, sharing: Sharing) -> None:
     """Give an empty folder of ours to the group, and see that the system really did."""
-    assert sharing.group is not None and sharing.gid is not None
+    assert sharing.group is not None
+    assert sharing.gid is not None
     if os.listdir(folder):
         raise UnsuitableFolder(folder, sharing.group)
     os.chown(folder, -1, sharing.gid)

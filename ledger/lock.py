@@ -11,9 +11,7 @@ parent's lock, so it closes it at once and opens its own.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import threading
 import time
 
 from . import note
@@ -21,6 +19,8 @@ from .clock import now_us
 from .descriptors import drop, forget_inherited, open_lock_file
 from .errors import LockTimeout, StorageFailed
 from .identity import host_name, user_name
+from .mutex import FairMutex
+from .standing import Standing
 from .waiter import Waiter, blocking, native, poll
 
 
@@ -28,39 +28,40 @@ class LedgerLock:
     """The lock of one ledger: one turn at a time, whichever process or thread it is in.
 
     `path` is the lock file's, `model` that of the ledger, whose group and modes a lock
-    file made anew follows.
+    file made anew follows. While the lock is held, `undisturbed` says that no name in
+    the folder has changed since the turn before.
     """
 
     def __init__(self, path: str, model: str) -> None:
         self.path = path
         self.model = model
         self.fd: int | None = None
+        self.undisturbed = False
+        self._standing = Standing(os.path.dirname(path) or ".")
         self._locked = False
-        self._owner = 0
         self._pid = os.getpid()
-        self._mutex = threading.RLock()
+        self._mutex = FairMutex()
 
     @property
     def held(self) -> bool:
         """True where the calling thread of this process holds the lock."""
-        return self._owner == threading.get_ident() and self._pid == os.getpid()
+        return self._pid == os.getpid() and self._mutex.mine
 
     def acquire(self, timeout_s: float) -> int:
         """Take the lock and return its descriptor; raise LockTimeout after `timeout_s` seconds.
 
-        Waiters of one machine are served in the order of their coming. Not reentrant.
+        Waiters are served in the order of their coming. Not reentrant.
         """
         if self._pid != os.getpid():
             self.after_fork()
-        if self.held:
+        if self._mutex.mine:
             raise RuntimeError("this thread already holds the ledger's lock")
         deadline = time.monotonic() + timeout_s
         try:
-            if not self._mutex.acquire(timeout=min(max(timeout_s, 0), threading.TIMEOUT_MAX)):
+            if not self._mutex.acquire(timeout_s):
                 raise self._timed_out(timeout_s)
             fd = self._take(deadline, timeout_s)
             self._locked = True
-            self._owner = threading.get_ident()
             _name_holder(fd)
         except BaseException:
             self.release()
@@ -72,23 +73,17 @@ class LedgerLock:
 
         The note may lag behind the log, so failing to write it is no failure of the turn.
         """
-        mutex = self._mutex
-        if self._pid != os.getpid() or not mutex.acquire(blocking=False):
-            return  # nothing of ours: the parent's turn, or another thread's
-        fd, owner = self.fd, self._owner
+        if self._pid != os.getpid() or not self._mutex.mine:
+            return
+        fd, locked = self.fd, self._locked
         try:
-            if self._locked and fd is not None:
+            if locked and fd is not None:
                 _clear_holder(fd, noted)
         finally:
             self._locked = False
-            self._owner = 0
             if fd is not None:
                 native()[1](fd)
-            mutex.release()
-            if owner:
-                mutex.release()
-            else:
-                _free(mutex)
+            self._mutex.release()
 
     def close(self) -> None:
         """Close the descriptor; the lock must not be held."""
@@ -96,13 +91,16 @@ class LedgerLock:
         if fd is not None:
             drop(fd)
 
+    def distrust(self) -> None:
+        """Check every name in the folder anew at the next turn."""
+        self._standing.forget()
+
     def after_fork(self) -> None:
         """Forget, in a child, everything that is the parent's."""
         forget_inherited()
         self.fd = None
-        self._mutex = threading.RLock()
+        self._mutex = FairMutex()
         self._locked = False
-        self._owner = 0
         self._pid = os.getpid()
 
     def _take(self, deadline: float, timeout_s: float) -> int:
@@ -111,12 +109,23 @@ class LedgerLock:
             fd = self.fd
             if fd is None:
                 fd = self.fd = open_lock_file(self.path, self.model)
+                self._standing.forget()
             if not native()[0](fd) and not self._wait(fd, deadline):
                 raise self._timed_out(timeout_s)
-            if _same_file(fd, self.path):
+            if self._in_place(fd):
                 return fd
             native()[1](fd)
             self.close()
+
+    def _in_place(self, fd: int) -> bool:
+        """Say whether the path still names the file that is locked."""
+        self.undisturbed = self._standing.unchanged()
+        if self.undisturbed:
+            return True
+        try:
+            return os.path.samestat(os.stat(self.path), os.fstat(fd))
+        except FileNotFoundError:
+            return False
 
     def _wait(self, fd: int, deadline: float) -> bool:
         """Wait for the lock until `deadline`; False where it passed."""
@@ -153,33 +162,20 @@ class LedgerLock:
         )
 
 
-def _same_file(fd: int, path: str) -> bool:
-    """Say whether `path` still names the file that `fd` has open."""
-    try:
-        there = os.stat(path)
-    except FileNotFoundError:
-        return False
-    ours = os.fstat(fd)
-    return there.st_ino == ours.st_ino and there.st_dev == ours.st_dev
-
-
 def _name_holder(fd: int) -> None:
     """Write who holds the lock; it is for messages only, so a full disk is no matter."""
     holder = note.Holder(os.getpid(), host_name(), user_name(), now_us())
-    with contextlib.suppress(OSError):
+    try:
         note.write_at(fd, note.encode_holder(holder), note.HOLDER_AT)
+    except OSError:
+        return
 
 
 def _clear_holder(fd: int, noted: bytes | None) -> None:
-    with contextlib.suppress(OSError):
+    try:
         if noted is None:
             note.write_at(fd, note.NO_HOLDER, note.HOLDER_AT)
         else:
             note.write_at(fd, noted + note.NO_HOLDER, note.NOTE_AT)
-
-
-def _free(mutex: threading.RLock) -> None:
-    """Release what an interrupted acquire may have left, however often it was taken."""
-    with contextlib.suppress(RuntimeError):
-        while True:
-            mutex.release()
+    except OSError:
+        return

@@ -51,9 +51,7 @@ class Log(Protocol):
         """Return the events with `after` < seq ≤ `upto`, by default the head as of now."""
         ...
 
-    def turn(
-        self, timeout_s: float = 60.0, *, last: bool = False
-    ) -> AbstractContextManager[Turn]:
+    def turn(self, timeout_s: float = 60.0, *, last: bool = False) -> AbstractContextManager[Turn]:
         """Hold the log: committed where the block ends, undone where it raises.
 
         `last` says that no other turn follows, so that what it needs is closed with it.

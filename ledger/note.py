@@ -12,6 +12,7 @@ messages only; the kernel alone decides who holds the lock.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from hashlib import sha256
 
 import msgspec
@@ -79,21 +80,21 @@ def decode_holder(raw: bytes) -> Holder | None:
         return None
 
 
-def read_at(fd: int, size: int, offset: int) -> bytes:
-    """Return up to `size` bytes of `fd` from `offset`, on every platform."""
-    if hasattr(os, "pread"):
-        return os.pread(fd, size, offset)
+def _read_by_seek(fd: int, size: int, offset: int) -> bytes:
     os.lseek(fd, offset, os.SEEK_SET)
     return os.read(fd, size)
 
 
-def write_at(fd: int, raw: bytes, offset: int) -> None:
-    """Write `raw` into `fd` at `offset`, in one call where the platform has it."""
-    if hasattr(os, "pwrite"):
-        os.pwrite(fd, raw, offset)
-        return
+def _write_by_seek(fd: int, raw: bytes, offset: int) -> int:
     os.lseek(fd, offset, os.SEEK_SET)
-    os.write(fd, raw)
+    return os.write(fd, raw)
+
+
+read_at: Callable[[int, int, int], bytes] = getattr(os, "pread", _read_by_seek)
+"""Read up to so many bytes of a descriptor from an offset, on every platform."""
+
+write_at: Callable[[int, bytes, int], int] = getattr(os, "pwrite", _write_by_seek)
+"""Write bytes into a descriptor at an offset, in one call where the platform has it."""
 
 
 def read_note(lock_path: str) -> Note | Unreadable | None:

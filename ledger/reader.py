@@ -20,7 +20,7 @@ from .descriptors import group_of
 from .errors import NotPermitted, StorageFailed
 from .failure import BUSY_S, CANTOPEN, PERM, READONLY, code_of, translate
 from .filesystem import refuse_network
-from .inherited import keep_for_ever
+from .forking import keep_for_ever, settle, watch
 from .private_copy import PrivateCopy
 
 T = TypeVar("T")
@@ -39,12 +39,12 @@ class Reader:
 
     def __init__(self, path: str) -> None:
         self.path = os.path.realpath(path)
-        self._guard = threading.RLock()
-        self._pid = os.getpid()
+        self.guard = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._place: Place = (0, 0)
         self._still: Stamp | None = None
         self._copy: PrivateCopy | None = None
+        watch(self)
 
     def read(self, fn: Callable[[sqlite3.Connection], T]) -> T:
         """Return `fn(connection)`, run inside one read transaction.
@@ -52,9 +52,8 @@ class Reader:
         `fn` may run more than once, where the file moved, and must finish within 50 ms:
         a longer transaction lets the -wal grow. Whatever it returns must not read on.
         """
-        if self._pid != os.getpid():
-            self._after_fork()
-        with self._guard:
+        settle()
+        with self.guard:
             deadline = time.monotonic() + BUSY_S
             while True:
                 try:
@@ -70,9 +69,8 @@ class Reader:
 
     def close(self) -> None:
         """Close; the next reading opens anew."""
-        if self._pid != os.getpid():
-            self._after_fork()
-        with self._guard:
+        settle()
+        with self.guard:
             self._drop()
 
     def _once(self, fn: Callable[[sqlite3.Connection], T]) -> T:
@@ -94,9 +92,7 @@ class Reader:
             raise _Moved
         return result
 
-    def _within(
-        self, connection: sqlite3.Connection, fn: Callable[[sqlite3.Connection], T]
-    ) -> T:
+    def _within(self, connection: sqlite3.Connection, fn: Callable[[sqlite3.Connection], T]) -> T:
         try:
             connection.execute("BEGIN")
             try:
@@ -160,20 +156,25 @@ class Reader:
         if copy is not None:
             copy.remove()
 
-    def _after_fork(self) -> None:
-        """Forget the parent's connection, which this process must neither use nor close."""
-        if self._connection is not None:
-            keep_for_ever(self._connection)
-        self._connection = self._copy = self._still = None
-        self._guard = threading.RLock()
-        self._pid = os.getpid()
+    def after_fork(self, *, idle: bool) -> None:
+        """Forget the parent's connection: closed where no other thread was using it."""
+        connection, self._connection = self._connection, None
+        if self._copy is not None:
+            self._copy.remove.detach()
+        self._copy = self._still = None
+        self.guard = threading.RLock()
+        if connection is not None:
+            if idle:
+                connection.close()
+            else:
+                keep_for_ever(connection)
 
 
 _NO_WAL = (0,) * 5
 
 
 def stamp(path: str) -> Stamp:
-    """Return what changes when the file at `path` or its -wal does: five numbers, ten with a -wal."""
+    """Return what changes when the file at `path` or its -wal does: 5 numbers, 10 with it."""
     mine = _numbers(path)
     try:
         beside = _numbers(path + "-wal")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 
 from .errors import BrokenChain
 from .event import START, Event, Head
@@ -11,8 +12,8 @@ RUN = 2000
 """Rows of one run: a read transaction of a few milliseconds."""
 
 _COLUMNS = "seq, at, kind, version, actor, key, CAST(data AS BLOB), prev, hash"
-_READ = f"SELECT {_COLUMNS} FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
-_KEY = f"SELECT {_COLUMNS} FROM events WHERE actor = ? AND key = ?"
+_READ = f"SELECT {_COLUMNS} FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"  # noqa: S608 (constants)
+_KEY = f"SELECT {_COLUMNS} FROM events WHERE actor = ? AND key = ?"  # noqa: S608 (constants)
 _HEAD = "SELECT seq, hash, at FROM events ORDER BY seq DESC LIMIT 1"
 _INSERT = (
     "INSERT INTO events (seq, at, kind, version, actor, key, data, prev, hash)"
@@ -69,11 +70,14 @@ def _undecodable(connection: sqlite3.Connection, after: int) -> BrokenChain:
         (after,),
     )
     path = connection.execute("PRAGMA database_list").fetchone()[2]
-    seq = after + 1
-    for seq, *columns in texts:
-        try:
-            for column in columns:
-                bytes(column or b"").decode()
-        except UnicodeDecodeError:
-            break
-    return BrokenChain(path, "text that is not UTF-8", seq)
+    torn = (row[0] for row in texts if not _is_text(row[1:]))
+    return BrokenChain(path, "text that is not UTF-8", next(torn, after + 1))
+
+
+def _is_text(columns: Iterable[bytes | None]) -> bool:
+    try:
+        for column in columns:
+            bytes(column or b"").decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -47,6 +47,7 @@ def remake(connection: sqlite3.Connection, store: Migrations) -> None:
     """
     db = Database(connection)
     record = db.table(store.migrations_table)
-    if isinstance(record, Table) and record.exists():
+    assert isinstance(record, Table)
+    if record.exists():
         record.delete_where("migration_set = ?", [store.name])
     store.apply(db)

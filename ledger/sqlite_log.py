@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 from . import clock as wall
 from .chain import head_of, seal
@@ -24,27 +24,71 @@ from .writer import Writer
 
 
 class SqliteTurn:
-    """A turn at the embedded log; usable until its block ends, in its own process only."""
+    """A turn at the embedded log: held while its `with` block runs, in its own process only.
 
-    __slots__ = ("_pid", "connection", "head", "now_us")
+    `head` is the log's end, what the turn appended included; `connection` is inside the
+    open transaction; `now_us` is the wall clock as read inside the turn.
+    """
 
-    def __init__(self, connection: sqlite3.Connection, head: Head, now_us: int) -> None:
-        self.connection = connection
-        self.head = head
-        self.now_us = now_us
+    __slots__ = ("_clock", "_last", "_pid", "_timeout_s", "_writer", "connection", "head", "now_us")
+
+    head: Head
+    connection: sqlite3.Connection
+    now_us: int
+
+    def __init__(
+        self, writer: Writer, clock: Callable[[], int], timeout_s: float, last: bool
+    ) -> None:
+        self._writer = writer
+        self._clock = clock
+        self._timeout_s = timeout_s
+        self._last = last
         self._pid = os.getpid()
+
+    def __enter__(self) -> SqliteTurn:
+        writer = self._writer
+        writer.enter(self._timeout_s)
+        try:
+            self.connection = writer.connection
+            self.head = writer.head
+            self.now_us = self._clock()
+        except BaseException:
+            writer.leave()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        self._check_process()
+        writer = self._writer
+        try:
+            if kind is None:
+                writer.commit(self.head)
+        finally:
+            try:
+                writer.leave(last=self._last)
+            except BaseException:
+                writer.leave()
+                raise
+        if isinstance(error, sqlite3.Error):
+            raise fault(error, writer.path, "write") from error
 
     def append(self, draft: Draft, expected_head: Head) -> Event:
         """Append `draft` after `expected_head`, which must be the turn's head."""
         head = self.head
         if expected_head.seq != head.seq or expected_head.hash != head.hash:
             raise HeadMoved(expected_head.seq, head.seq)
-        if self._pid != os.getpid():
-            raise RuntimeError("a turn ends with the process that began it")
+        self._check_process()
         event = seal(draft, head)
         insert(self.connection, event)
         self.head = head_of(event)
         return event
+
+    def _check_process(self) -> None:
+        """Raise in a child made inside the turn: its connection and lock are the parent's."""
+        if self._pid != os.getpid():
+            raise RuntimeError("a turn ends with the process that began it")
 
     def find_key(self, actor: str, key: str) -> Event | None:
         """Return the event that `actor` recorded under the retry key `key`, if any."""
@@ -73,6 +117,9 @@ class SqliteLog:
         self.reader = Reader(self.path)
         self._clock = clock
         self._writer = Writer(self.path)
+        # A log that nobody closed is closed with its last reference, or before Python ends:
+        # later SQLite would do it by itself, without the lock.
+        weakref.finalize(self, _close, self.reader, self._writer)
 
     def head(self) -> Head:
         """Return where the log ends now."""
@@ -96,29 +143,19 @@ class SqliteLog:
         """Return `fn(connection)`, run inside one short read transaction; see Reader.read."""
         return self.reader.read(fn)
 
-    @contextmanager
-    def turn(self, timeout_s: float = 60.0, *, last: bool = False) -> Iterator[SqliteTurn]:
-        """Hold the log: committed where the block ends, undone where it raises.
+    def turn(self, timeout_s: float = 60.0, *, last: bool = False) -> SqliteTurn:
+        """Hold the log in a `with` block: committed where it ends, undone where it raises.
 
         `last` closes the writing connection before the lock goes, which spares a program
         that writes once from waiting for the lock again to close it.
         """
-        writer = self._writer
-        writer.enter(timeout_s)
-        try:
-            turn = SqliteTurn(writer.connection, writer.head, self._clock())
-            yield turn
-            writer.commit(turn.head)
-        except sqlite3.Error as error:
-            raise fault(error, self.path, "write") from error
-        finally:
-            try:
-                writer.leave(last=last)
-            except BaseException:
-                writer.leave(last=last)
-                raise
+        return SqliteTurn(self._writer, self._clock, timeout_s, last)
 
     def close(self) -> None:
         """Close; the log may be used again, which opens it anew."""
-        self.reader.close()
-        self._writer.close()
+        _close(self.reader, self._writer)
+
+
+def _close(reader: Reader, writer: Writer) -> None:
+    reader.close()
+    writer.close()

@@ -9,6 +9,7 @@ a shared descriptor would free a lock that we took in the meantime.) Where there
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -93,8 +94,6 @@ class Waiter:
 
 def _free(fd: int) -> None:
     """Close `fd`; unlocked first, since a process forked meanwhile may share it."""
-    try:
+    with contextlib.suppress(OSError):
         native()[1](fd)
-    except OSError:
-        pass
     drop(fd)

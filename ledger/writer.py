@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 
 from . import note
 from .connection import Place, open_writer, place_of
+from .errors import GpuledgerError
 from .event import START, Head
 from .failure import BUSY_S, translate
 from .filesystem import refuse_network
+from .forking import keep_for_ever, settle, watch
 from .format import LOCK_SUFFIX
-from .inherited import keep_for_ever
 from .lock import LedgerLock
 from .row import head_in
 from .witness import check_note, ledger_id
@@ -21,6 +23,9 @@ WAL_LIMIT = 8 * 2**20
 
 WAL_STEP = 2 * 2**20
 """Where readers kept it from being cut, it grows by this before the next try."""
+
+_MEASURE_EVERY = 32
+"""Events between two looks at the -wal's size: far below what WAL_LIMIT leaves room for."""
 
 _CHECKPOINT_WAIT_S = 0.2
 _CLOSE_WAIT_S = 2.0
@@ -34,13 +39,17 @@ class Writer:
         self.head: Head = START
         self.ledger = b""
         self._lock = LedgerLock(path + LOCK_SUFFIX, path)
-        self._pid = os.getpid()
+        self._broken = False
+        self._inside = False
+        self.guard = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._place: Place = (0, 0)
         self._noted: tuple[bytes, Head] = (b"", START)
         self._next_note: bytes | None = None
         self._wal_limit = WAL_LIMIT
+        self._unmeasured = 0
         self._wal_path = path + "-wal"
+        watch(self)
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -50,24 +59,26 @@ class Writer:
 
     def enter(self, timeout_s: float) -> None:
         """Take the lock, begin the transaction, and know the head; undone where it raises."""
-        if self._pid != os.getpid():
-            self._after_fork()
-        place_of(self.path)
+        settle()
+        if self._broken:
+            raise RuntimeError("a process forked inside a turn cannot write to that ledger")
+        if self._connection is None:
+            place_of(self.path)  # so that no lock file is made for a ledger that is not there
         fd = self._lock.acquire(timeout_s)
         try:
+            self._inside = self.guard.acquire()
             self._begin()
             self._check_note(fd)
-        except sqlite3.Error as error:
+        except BaseException as error:
             self.leave()
-            raise translate(error, self.path, "write") from error
-        except BaseException:
-            self.leave()
+            if isinstance(error, GpuledgerError):
+                self._lock.distrust()
+            if isinstance(error, sqlite3.Error):
+                raise translate(error, self.path, "write") from error
             raise
 
     def commit(self, head: Head) -> None:
         """Commit what the turn did, with `head` as the log's new end."""
-        if self._pid != os.getpid():
-            raise RuntimeError("a turn ends with the process that began it")
         try:
             self.connection.execute("COMMIT")
         except sqlite3.Error as error:
@@ -75,14 +86,14 @@ class Writer:
             self._rollback()
             self._drop()
             raise raised from error
-        if head.seq != self.head.seq:
+        appended = head.seq - self.head.seq
+        if appended:
+            self._unmeasured += appended
             self._next_note = note.encode_note(note.Note(self.ledger, head.seq, head.hash))
             self.head = head
 
     def leave(self, *, last: bool = False) -> None:
         """Undo what is not committed, note the head, and let the lock go; idempotent."""
-        if self._pid != os.getpid():
-            return
         noted, self._next_note = self._next_note, None
         try:
             if self._connection is not None:
@@ -90,10 +101,14 @@ class Writer:
                     self._rollback()
                 elif noted is not None:
                     self._noted = noted, self.head
-                    self._bound_wal()
+                    if self._unmeasured >= _MEASURE_EVERY:
+                        self._bound_wal()
                 if last:
                     self._drop()
         finally:
+            if self._inside:
+                self._inside = False
+                self.guard.release()
             self._lock.release(noted)
 
     def close(self) -> None:
@@ -101,16 +116,25 @@ class Writer:
 
         Where the lock is not to be had, the connection is left open for ever instead.
         """
-        if self._pid != os.getpid():
-            self._after_fork()
-        if self._connection is not None:
+        settle()
+        if self._connection is None:
+            self._lock.close()
+        elif self._is_gone():
+            self._drop()  # SQLite neither writes back nor deletes beside a file that was moved
+            self._lock.close()
+        else:
             self._close_locked()
-        self._lock.close()
+
+    def _is_gone(self) -> bool:
+        try:
+            return place_of(self.path) != self._place
+        except GpuledgerError:
+            return True
 
     def _close_locked(self) -> None:
         try:
             self._lock.acquire(_CLOSE_WAIT_S)
-        except Exception:
+        except GpuledgerError:
             connection, self._connection = self._connection, None
             if connection is not None:
                 keep_for_ever(connection)
@@ -119,21 +143,29 @@ class Writer:
             self._drop()
         finally:
             self._lock.release()
+            self._lock.close()
 
     def _begin(self) -> None:
         """Open the file that the path names now, unless it is open, and begin."""
-        place = place_of(self.path)
-        if self._connection is not None and place != self._place:
-            self._drop()
-        if self._connection is None:
-            refuse_network(self.path)
-            self._connection = open_writer(self.path)
-            self._place = place
-            self.ledger = b""
-            self._noted = b"", START
-            self._wal_limit = WAL_LIMIT
-        self._connection.execute("BEGIN IMMEDIATE")
-        self.head = head_in(self._connection)
+        if self._connection is None or not self._is_in_place():
+            self._open()
+        connection = self.connection
+        connection.execute("BEGIN IMMEDIATE")
+        self.head = head_in(connection)
+
+    def _is_in_place(self) -> bool:
+        return self._lock.undisturbed or place_of(self.path) == self._place
+
+    def _open(self) -> None:
+        """Open anew; nothing that was known of the file before counts."""
+        self._drop()
+        self._place = place_of(self.path)
+        refuse_network(self.path)
+        self._connection = open_writer(self.path)
+        self.ledger = b""
+        self._noted = b"", START
+        self._wal_limit = WAL_LIMIT
+        self._unmeasured = _MEASURE_EVERY
 
     def _check_note(self, fd: int) -> None:
         """Refuse a log that is behind what its last writer noted, or was another then."""
@@ -152,6 +184,7 @@ class Writer:
 
     def _bound_wal(self) -> None:
         """Write the -wal back and cut it once it has grown, so that readers cannot feed it."""
+        self._unmeasured = 0
         try:
             size = os.stat(self._wal_path).st_size
         except OSError:
@@ -173,10 +206,16 @@ class Writer:
         if connection is not None:
             connection.close()
 
-    def _after_fork(self) -> None:
-        """Forget the parent's lock and connection; the connection must never be closed here."""
-        if self._connection is not None:
-            keep_for_ever(self._connection)
-        self._connection = None
+    def after_fork(self, *, idle: bool) -> None:
+        """Forget the parent's lock and connection: closed unless it is in the midst of a turn."""
+        connection, self._connection = self._connection, None
         self._lock.after_fork()
-        self._pid = os.getpid()
+        self.guard = threading.RLock()
+        self._inside = False
+        if connection is None:
+            return
+        if idle and not connection.in_transaction:
+            connection.close()
+        else:
+            self._broken = True
+            keep_for_ever(connection)
