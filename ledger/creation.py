@@ -20,7 +20,7 @@ from .errors import LedgerExists, NotALedger, NotPermitted, StorageFailed
 from .event import START, Draft, Event
 from .failure import translated
 from .filesystem import refuse_network
-from .folder import Sharing, prepare
+from .folder import Sharing, prepare, sync
 from .format import APPLICATION_ID, FORMAT, LOCK_SUFFIX
 from .lock import LedgerLock
 from .row import insert
@@ -109,7 +109,7 @@ def _build(path: str, event: Event, stores: Sequence[Migrations], sharing: Shari
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(new)
-    _sync_folder(os.path.dirname(path))
+    sync(os.path.dirname(path))
 
 
 def _fill(new: str, event: Event, stores: Sequence[Migrations]) -> None:
@@ -145,17 +145,6 @@ def _place(new: str, path: str) -> None:
             os.rename(new, path)
     except FileExistsError:
         raise LedgerExists(path, "ledger") from None
-
-
-def _sync_folder(folder: str) -> None:
-    """Sync the folder's own entry for the file, where the platform can."""
-    if os.name == "nt":
-        return
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 @contextlib.contextmanager

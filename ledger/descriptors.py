@@ -93,15 +93,22 @@ def _make(path: str, model: str) -> int:
     except PermissionError as error:
         raise NotPermitted(model, "write", group_of(model)) from error
     if found is not None:
-        give(fd, lock_mode(found.st_mode), found.st_gid)
+        give(fd, lock_mode(found.st_mode), found.st_gid, uid=found.st_uid)
     return fd
 
 
-def give(fd: int, mode: int, gid: int | None) -> None:
-    """Set the mode and, where permitted, the group of the open file `fd`."""
-    if gid is not None and hasattr(os, "fchown") and os.fstat(fd).st_gid != gid:
-        with contextlib.suppress(PermissionError):
-            os.fchown(fd, -1, gid)
+def give(fd: int, mode: int, gid: int | None, *, uid: int = -1) -> None:
+    """Set the mode of the open file `fd` and, where permitted, its group and owner.
+
+    Root gives what it makes to the ledger's owner, who would be locked out otherwise.
+    """
+    if hasattr(os, "fchown"):
+        if gid is not None and os.fstat(fd).st_gid != gid:
+            with contextlib.suppress(PermissionError):
+                os.fchown(fd, -1, gid)
+        if uid != -1 and os.fstat(fd).st_uid != uid:
+            with contextlib.suppress(PermissionError):
+                os.fchown(fd, uid, -1)
     if hasattr(os, "fchmod"):
         os.fchmod(fd, mode)
 

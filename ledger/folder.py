@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 
@@ -39,14 +40,28 @@ def prepare(folder: str, sharing: Sharing) -> None:
     """
     made = not os.path.isdir(folder)
     if made:
-        os.makedirs(os.path.dirname(folder), exist_ok=True)
-        os.mkdir(folder, 0o700)
+        above = os.path.dirname(folder)
+        os.makedirs(above, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder, 0o700)
+        sync(above)
     if sharing.gid is None:
         if made and sharing.folder_mode != 0o700:
             os.chmod(folder, sharing.folder_mode)
         return
     if made or not _is_shared(folder, sharing.gid):
         _share(folder, sharing)
+
+
+def sync(folder: str) -> None:
+    """Sync the entries of `folder` to disk, where the platform can."""
+    if os.name == "nt":
+        return
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _gid_of(group: str) -> int:

@@ -32,16 +32,26 @@ class FairMutex:
             if not self._owner:
                 self._owner = me
                 return True
-            gate = (threading.Lock(), me)
-            gate[0].acquire()
-            self._waiting.append(gate)
+        gate = (threading.Lock(), me)
+        gate[0].acquire()
         try:
+            if self._queue(gate):
+                return True
             gate[0].acquire(timeout=min(max(timeout_s, 0.0), threading.TIMEOUT_MAX))
         finally:
             with self._guard:
                 if gate in self._waiting:
                     self._waiting.remove(gate)
         return self.mine
+
+    def _queue(self, gate: _Gate) -> bool:
+        """Take it where it came free just now, else stand in line with `gate`."""
+        with self._guard:
+            if not self._owner:
+                self._owner = gate[1]
+                return True
+            self._waiting.append(gate)
+            return False
 
     def release(self) -> None:
         """Hand it to whoever has waited longest; nothing where it is not ours."""

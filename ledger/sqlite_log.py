@@ -30,7 +30,17 @@ class SqliteTurn:
     open transaction; `now_us` is the wall clock as read inside the turn.
     """
 
-    __slots__ = ("_clock", "_last", "_pid", "_timeout_s", "_writer", "connection", "head", "now_us")
+    __slots__ = (
+        "_clock",
+        "_last",
+        "_open",
+        "_pid",
+        "_timeout_s",
+        "_writer",
+        "connection",
+        "head",
+        "now_us",
+    )
 
     head: Head
     connection: sqlite3.Connection
@@ -43,12 +53,16 @@ class SqliteTurn:
         self._clock = clock
         self._timeout_s = timeout_s
         self._last = last
+        self._open = False
         self._pid = os.getpid()
 
     def __enter__(self) -> SqliteTurn:
         writer = self._writer
-        writer.enter(self._timeout_s)
+        if writer.busy:
+            raise RuntimeError("this thread is in a turn of this log already")
         try:
+            writer.enter(self._timeout_s)
+            self._open = True
             self.connection = writer.connection
             self.head = writer.head
             self.now_us = self._clock()
@@ -71,8 +85,14 @@ class SqliteTurn:
             except BaseException:
                 writer.leave()
                 raise
+            self._open = False
         if isinstance(error, sqlite3.Error):
             raise fault(error, writer.path, "write") from error
+
+    def __del__(self) -> None:
+        # Ctrl-C can strike between a block's end and __exit__, which then never runs.
+        if self._open and self._pid == os.getpid():
+            self._writer.leave()
 
     def append(self, draft: Draft, expected_head: Head) -> Event:
         """Append `draft` after `expected_head`, which must be the turn's head."""

@@ -57,6 +57,11 @@ class Writer:
         assert self._connection is not None
         return self._connection
 
+    @property
+    def busy(self) -> bool:
+        """True inside a turn of the calling thread."""
+        return self._lock.held
+
     def enter(self, timeout_s: float) -> None:
         """Take the lock, begin the transaction, and know the head; undone where it raises."""
         settle()
@@ -94,6 +99,8 @@ class Writer:
 
     def leave(self, *, last: bool = False) -> None:
         """Undo what is not committed, note the head, and let the lock go; idempotent."""
+        if not self._lock.held:
+            return
         noted, self._next_note = self._next_note, None
         try:
             if self._connection is not None:
