@@ -25,11 +25,20 @@ def create(pieces: Pieces, at: int, created: LedgerCreated) -> tuple[list[str], 
     names = tuple(server.name for server in pool.servers)
     if len(set(names)) < len(names):
         raise Impossible("server_there")
+    fresh = {"server:" + server.name: _empty(_sound(server)) for server in pool.servers}
     pieces[POOL] = PoolPiece(created.ledger, names, pool.limits, pool.admins)
-    for server in pool.servers:
-        pieces["server:" + server.name] = _empty(server)
+    pieces.update(fresh)
     keys = [POOL, *("server:" + name for name in names)]
     return keys, [capacity(pieces, name, at) for name in names]
+
+
+def _sound(server: Server) -> Server:
+    """The facts as they are, where they can be: each GPU named once, no fewer CPUs than none."""
+    if len({card.index for card in server.gpus}) < len(server.gpus):
+        raise Impossible("gpu_held")
+    if server.cpus < 0:
+        raise Impossible("cpus_exceeded")
+    return server
 
 
 def _empty(server: Server, ended: int = 0) -> ServerPiece:
@@ -49,8 +58,9 @@ def change_pool(pieces: Pieces, at: int, change: PoolChanged) -> tuple[list[str]
     """Servers removed, changed and added, in this order; `pieces` may be left half done on
     Impossible.
     """
-    pool = pieces[POOL]
-    assert isinstance(pool, PoolPiece)
+    pool = pieces.get(POOL)
+    if not isinstance(pool, PoolPiece):
+        raise Impossible("unknown_server")
     names = list(pool.servers)
     for name in change.removed:
         if name not in names:
@@ -61,14 +71,14 @@ def change_pool(pieces: Pieces, at: int, change: PoolChanged) -> tuple[list[str]
         if server.name not in names:
             raise Impossible("unknown_server")
         key = "server:" + server.name
-        pieces[key] = _reshape(_server(pieces, server.name), server)
+        pieces[key] = _reshape(_server(pieces, server.name), _sound(server))
     for server in change.added:
         if server.name in names:
             raise Impossible("server_there")
         names.append(server.name)
         gone = pieces.get("server:" + server.name)
         ended = gone.ended if isinstance(gone, ServerPiece) else 0
-        pieces["server:" + server.name] = _empty(server, ended)
+        pieces["server:" + server.name] = _empty(_sound(server), ended)
     pieces[POOL] = PoolPiece(
         pool.ledger, tuple(names), change.limits or pool.limits, change.admins or pool.admins
     )
@@ -87,7 +97,7 @@ def _server(pieces: Pieces, name: str) -> ServerPiece:
 def _remove(pieces: Pieces, key: str) -> None:
     server = pieces[key]
     assert isinstance(server, ServerPiece)
-    if any(server.holders):
+    if any(server.holders) or server.cpus_free < server.facts.cpus:
         raise Impossible("server_in_use")
     if server.ended:
         gone = Server(server.facts.name, 0, ())
