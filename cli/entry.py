@@ -1,153 +1,32 @@
-"""The entry: `gpuledger COMMAND`, how it ends, and what it says when it fails.
+"""The entry: `gpuledger COMMAND`, from the words that were typed to the exit code.
 
-A command's module is imported when the command runs, and its line of help stands here, so
-that `gpuledger --help` imports none. Whatever goes wrong becomes one sentence on stderr, or
-the error document on stdout with `--json`, and the documented exit code; never a traceback.
+Whatever goes wrong becomes one sentence on stderr, or the error document on stdout with
+`--json`, and the documented exit code; never a traceback. Next to nothing is imported before
+`main` runs, so that Ctrl-C is minded from early on.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module
-from typing import Any, NoReturn
-
-import click
-
-from .options import Command, shared
-
-COMMANDS = {
-    "allocate": ("allocate", "Take GPUs and CPUs for a task."),
-    "release": ("release", "Give them back."),
-    "list": ("list", "What runs now, and who holds what."),
-    "status": ("status", "What is free on each server, now or at any time."),
-    "history": ("history", "Allocations of the past."),
-    "audit": ("audit", "Who held what, how much, what was refused; is the record sound?"),
-    "init": ("init", "Make a ledger with its pool."),
-    "pool": ("pool", "Show, check and change the pool of servers."),
-    "drain": ("drain", "No new work on a server or a GPU."),
-    "resume": ("resume", "New work there again."),
-    "reset": ("reset", "End every allocation."),
-    "import": ("importing", "Take over a past that lies in a file."),
-    "export": ("export", "The events, one CloudEvents object a line."),
-    "rebuild": ("rebuild", "Make snapshot and projections anew from the log."),
-    "completion": ("completion", "What a shell needs to complete commands."),
-}
-"""Each command's module below `cli/commands`, and its line of help."""
-
-SECTIONS = {
-    "Every day": ("allocate", "release", "list", "status"),
-    "The past": ("history", "audit"),
-    "The pool": ("init", "pool", "drain", "resume", "reset"),
-    "The record": ("import", "export", "rebuild"),
-    "The shell": ("completion",),
-}
-EXAMPLES = """
-gpuledger init --servers 4 --gpus-per-server 8 --cpus-per-server 64
-gpuledger allocate train 2 16
-gpuledger status
-gpuledger release train
-"""
-
-
-class Group(Command, click.Group):
-    """A group whose commands are imported when they run; `place` is their package."""
-
-    place = "gpuledger.cli.commands"
-    commands_told = COMMANDS
-    sections = SECTIONS
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Every command, in the order of the help."""
-        del ctx
-        return list(self.commands_told)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name, imported now."""
-        del ctx
-        told = self.commands_told.get(cmd_name)
-        if told is None:
-            return None
-        found: click.Command = import_module(f"{self.place}.{told[0]}").command
-        return found
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The commands by section, each with its line."""
-        del ctx
-        for title, names in self.sections.items():
-            with formatter.section(title):
-                formatter.write_dl([(name, self.commands_told[name][1]) for name in names])
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Options, then commands."""
-        super().format_options(ctx, formatter)
-        self.format_commands(ctx, formatter)
-
-
-def _remember(**given: Any) -> None:  # noqa: ANN401 - the shared options
-    """Keep what stands before the command's name for the command's session."""
-    told = click.get_current_context().ensure_object(dict)
-    told.update({name: value for name, value in given.items() if value not in (None, False)})
-
-
-def group(
-    name: str, place: str, commands: dict[str, tuple[str, str]], *, told: str, examples: str
-) -> Group:
-    """A group of commands inside the package `place`; `told` is its help."""
-    made = Group(
-        name,
-        help=told,
-        callback=_remember,
-        params=list(shared()),
-        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    )
-    made.place = place
-    made.commands_told = commands
-    made.sections = {"Commands": tuple(commands)}
-    made.examples = examples
-    return made
-
-
-def _version(ctx: click.Context, param: click.Parameter, *, value: bool) -> None:
-    del param
-    if value and not ctx.resilient_parsing:
-        from gpuledger import __version__
-
-        sys.stdout.write(f"gpuledger {__version__}\n")
-        ctx.exit()
-
-
-def program() -> Group:
-    """The whole command line."""
-    made = group(
-        "gpuledger",
-        Group.place,
-        COMMANDS,
-        told="Allocates a team's GPUs and keeps the record: the grant is the record.",
-        examples=EXAMPLES,
-    )
-    made.sections = SECTIONS
-    made.params.append(
-        click.Option(
-            ["--version"],
-            is_flag=True,
-            expose_value=False,
-            is_eager=True,
-            callback=lambda ctx, param, value: _version(ctx, param, value=value),
-            help="Show the version and exit.",
-        )
-    )
-    return made
+from typing import NoReturn
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run one command and end the process with its exit code."""
+    try:
+        code = _code(list(sys.argv[1:] if args is None else args))
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+def _code(args: list[str]) -> int:
     from .failure import ended
+    from .program import COMPLETION, complete, run
 
-    given = list(sys.argv[1:] if args is None else args)
-    sys.exit(ended(run, given))
-
-
-def run(args: list[str]) -> None:
-    """Run one command; whatever fails is raised."""
-    program().main(args, prog_name="gpuledger", standalone_mode=False)
+    asked = os.environ.get(COMPLETION)
+    if asked:
+        return complete(asked)
+    return ended(run, args)

@@ -10,14 +10,18 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 import click
 
 from ..ledger.errors import GpuledgerError
-
-OK, FAILED, USAGE, INPUT_OUTPUT, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 74, 130, 141
+from . import exit as exits
+from .output import json_text, plain, ready_streams
+from .printable import printable
+from .said import Said
+from .usage import usage_said
+from .words import _
 
 NO_ANSWER = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO)
 """Why an answer could not be written. (What the ledger's own disk lacks, StorageFailed tells.)"""
@@ -25,17 +29,18 @@ NO_ANSWER = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 def ended(run: Callable[[list[str]], None], args: list[str]) -> int:
     """Run one command; its exit code, when all that there is to say has been said."""
+    ready_streams()
     try:
         code = _run(run, args)
         sys.stdout.flush()
         sys.stderr.flush()
     except BrokenPipeError:
-        code = PIPE_CLOSED
+        code = exits.PIPE_CLOSED
     except OSError as error:
         code = _unwritten(error)
     except KeyboardInterrupt:
-        code = INTERRUPTED
-    if code in (PIPE_CLOSED, INPUT_OUTPUT):
+        code = exits.INTERRUPTED
+    if code in (exits.PIPE_CLOSED, exits.STORAGE):
         _silence()
     return code
 
@@ -46,58 +51,52 @@ def _run(run: Callable[[list[str]], None], args: list[str]) -> int:
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.Abort:
-        return INTERRUPTED
+        return exits.INTERRUPTED
     except click.ClickException as error:
         return _usage(error, args)
     except GpuledgerError as error:
         return _failed(error, args)
     except Exception as error:  # noqa: BLE001 - the last resort: a sentence, not a traceback
         return _unforeseen(error, args)
-    return OK
+    return exits.OK
 
 
 def _failed(error: GpuledgerError, args: list[str]) -> int:
-    from .exit import exit_code
-    from .sentence import explain
+    from .sentence import said
 
-    told = explain(error)
-    _tell(told.code, told.sentence, error.facts, told.next, args)
-    return exit_code(error)
+    _tell(error.code, said(error), error.facts, args)
+    return exits.exit_code(error)
 
 
 def _usage(error: click.ClickException, args: list[str]) -> int:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         sys.stderr.write(f"{error.format_message()}\n")
-        return USAGE
-    context = getattr(error, "ctx", None)
-    path = context.command_path if context is not None else "gpuledger"
-    sentence = error.format_message().strip().rstrip(".")
-    sentence = sentence[:1].lower() + sentence[1:]
-    _tell("usage", sentence, {}, f"{path} --help", args)
-    return USAGE
+        return exits.USAGE
+    _tell("usage", usage_said(error), {}, args)
+    return exits.USAGE
 
 
 def _unforeseen(error: Exception, args: list[str]) -> int:
+    """What nobody thought of: a sentence all the same. What stdout did not take goes on up."""
     unwritten = isinstance(error, OSError) and error.errno in NO_ANSWER
     if unwritten or os.environ.get("GPULEDGER_TRACEBACK"):
         raise error
-    what = f"{type(error).__name__}: {error}"
-    sentence = f"this should not have happened: {what}"
-    _tell("unforeseen", sentence, {"error": what}, "report it; the ledger is unchanged", args)
-    return FAILED
+    what = printable(f"{type(error).__name__}: {error}")
+    said = Said(
+        _("this should not have happened: {what}").format(what=what),
+        _("please report it with the command that you typed"),
+    )
+    _tell("unforeseen", said, {"error": what}, args)
+    return exits.FAILED
 
 
-def _tell(
-    code: str, sentence: str, facts: dict[str, object], step: str | None, args: list[str]
-) -> None:
+def _tell(code: str, said: Said, facts: Mapping[str, object], args: list[str]) -> None:
     """The error document on stdout where JSON was asked for, else the sentence on stderr."""
     if not _wants_json(args):
-        sys.stderr.write(f"gpuledger: {sentence}{f'; {step}' if step else ''}\n")
+        sys.stderr.write(f"gpuledger: {said.text}\n")
         return
-    import json
-
-    error = {"code": code, "sentence": sentence, "facts": facts, "next": step}
-    sys.stdout.write(json.dumps({"error": error}, ensure_ascii=False, indent=2) + "\n")
+    error = {"code": code, "sentence": said.sentence, "facts": plain(facts), "next": said.next}
+    sys.stdout.write(json_text({"error": error}) + "\n")
 
 
 def _wants_json(args: list[str]) -> bool:
@@ -111,7 +110,7 @@ def _unwritten(error: OSError) -> int:
     with suppress(OSError):  # Where nobody is left who could be told.
         sys.stderr.write(f"gpuledger: the answer could not be written: {error.strerror}\n")
         sys.stderr.flush()
-    return INPUT_OUTPUT
+    return exits.STORAGE
 
 
 def _silence() -> None:

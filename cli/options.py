@@ -14,6 +14,7 @@ import click
 
 from ..replay.errors import BadRequest
 from .session import Session
+from .usage import one_of
 
 SHARED = ("ledger", "lock_timeout_s", "json", "csv")
 """The options that end in the session."""
@@ -158,7 +159,7 @@ def session_of(given: dict[str, Any]) -> Session:
         if value not in (None, False):
             told[option] = value
     if told.get("json") and told.get("csv"):
-        raise BadRequest("--csv", "--json", "--json or --csv, one of them")
+        raise one_of("--json", "--csv")
     return Session(**told)
 
 

@@ -8,17 +8,27 @@ from __future__ import annotations
 
 import sys
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..ledger import clock
+from .output import json_text
+from .words import _
 
 if TYPE_CHECKING:
     from datetime import tzinfo
 
     from ..handle import Ledger
     from .location import Location
+    from .table import Table
 
 LOCK_TIMEOUT_S = 60.0
+
+_DISTRUST = {
+    "owner": _("{path} does not count: root does not own it"),
+    "writable": _("{path} does not count: others than root may write it"),
+    "unreadable": _("{path} does not count: it cannot be read"),
+    "kind": _("{path} does not count: it is no plain file"),
+}
 
 
 class Session:
@@ -50,7 +60,10 @@ class Session:
         """Which ledger is meant. Raises BadRequest, BadConfiguration."""
         from .location import find
 
-        return find(self.option)
+        found = find(self.option)
+        for notice in found.notices:
+            self.notice(_DISTRUST[notice.why].format(path=notice.path))
+        return found
 
     def ledger(self, *, once: bool = False) -> Ledger:
         """The ledger that is meant, opened; `once` where the command writes a single time."""
@@ -72,8 +85,12 @@ class Session:
         """A line of data."""
         sys.stdout.write(f"{text}\n")
 
-    def document(self, document: dict[str, object]) -> None:
-        """The one JSON document that is the command's answer."""
-        import json
+    def table(self, table: Table) -> None:
+        """The table that is the command's answer: as CSV, in a frame on a terminal, else plain."""
+        from .table import csv_text, text_for
 
-        sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+        sys.stdout.write(csv_text(table) if self.csv else text_for(table))
+
+    def document(self, document: dict[str, Any]) -> None:
+        """The one JSON document that is the command's answer."""
+        sys.stdout.write(json_text(document) + "\n")

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
+from ...replay.errors import BadRequest
+from ..actor import host_name, named
+from ..hostrange import places
 from ..options import define, whole
+from ..placing import held_text, place_text
 from ..session import Session
+from ..shape import granted
+from ..usage import Misused, one_of
+from ..words import _
+
+if TYPE_CHECKING:
+    from ...allocation import Allocation
+    from ...handle import Ledger
+    from ...replay.actor import Actor
+    from ...replay.catalogue import Share
+    from ...replay.request import Placed
 
 EXAMPLES = """
-gpuledger allocate train 2 16                        2 GPUs and 16 CPUs, wherever they fit best
-gpuledger allocate train 2                           with the CPUs that go with 2 GPUs
-gpuledger allocate train 2 16 --on gpu-server-2:0-1  just these
+gpuledger allocate train 2 16                     2 GPUs and 16 CPUs, wherever they fit best
+gpuledger allocate train 2                        with the CPUs that go with 2 GPUs
+gpuledger allocate train 2 16 --on gpu-server-2:0-1
+gpuledger allocate sweep 16 128 --servers 2       8 GPUs and 64 CPUs on each of two servers
+gpuledger allocate train 2 --here --project vision --note 'rerun with the new data'
+env=$(gpuledger allocate train 2 --export) || exit; eval "$env"; python train.py
+gpus=$(gpuledger allocate train 2 --short) || exit; CUDA_VISIBLE_DEVICES=$gpus python train.py
 """
 
 
@@ -18,9 +38,134 @@ gpuledger allocate train 2 16 --on gpu-server-2:0-1  just these
 @click.argument("task")
 @click.argument("gpus", type=whole("GPUs"))
 @click.argument("cpus", type=whole("CPUs"), required=False)
-def command(session: Session, task: str, gpus: int, cpus: int | None) -> None:
-    """Take GPUS and CPUS for TASK."""
+@click.option(
+    "--on", "on", multiple=True, metavar="SERVER[:GPUS]", help="Only there; may be repeated."
+)
+@click.option("--here", is_flag=True, help="On the server that this machine is.")
+@click.option(
+    "--servers",
+    type=whole("servers"),
+    default="1",
+    metavar="N",
+    help="Over N servers, an equal part on each; GPUS and CPUS are totals.",
+)
+@click.option("--project", metavar="NAME", help="The project that it counts for.")
+@click.option("--note", metavar="TEXT", help="Up to 200 characters for whoever reads the record.")
+@click.option(
+    "--key", metavar="KEY", help="Asked again with the same key, the same grant is the answer."
+)
+@click.option("--for", "beneficiary", metavar="USER", help="In the name of USER; for admins.")
+@click.option("--short", is_flag=True, help="Print the CUDA list alone, such as 0,1.")
+@click.option("--export", is_flag=True, help="Print export lines for a shell's eval.")
+def command(
+    session: Session,
+    *,
+    task: str,
+    gpus: int,
+    cpus: int | None,
+    on: tuple[str, ...],
+    here: bool,
+    servers: int,
+    project: str | None,
+    note: str | None,
+    key: str | None,
+    beneficiary: str | None,
+    short: bool,
+    export: bool,
+) -> None:
+    """Take GPUS and CPUS for TASK, a name that is free among your running tasks.
+
+    Without CPUS the task gets the server's CPUs per GPU. Without --on it goes to the server
+    on which it leaves the fewest GPUs free.
+    """
+    where = tuple(place for text in on for place in places(text, field="--on"))
+    _one_form(session, where, servers, short=short, export=export)
     with session.ledger(once=True) as ledger:
-        allocation = ledger.allocate(task, gpus, cpus)
+        allocation = ledger.allocate(
+            task, gpus, cpus, on=where, on_words=on, here=_host() if here else None,
+            servers=servers, project=project, note=note, key=key,
+            beneficiary=None if beneficiary is None else _user(beneficiary),
+        )  # fmt: skip
         session.notices(ledger)
-    session.say(f"granted @{allocation.id} {allocation.task}")
+        if short or export:
+            _for_shell(session, ledger, allocation, export=export)
+        else:
+            _tell(session, allocation)
+
+
+def _one_form(
+    session: Session, where: tuple[Placed, ...], servers: int, *, short: bool, export: bool
+) -> None:
+    """Refuse two forms of the answer at once, and a CUDA list of several servers."""
+    if short + export + session.json > 1:
+        raise one_of("--short", "--export", "--json")
+    exact = [place for place in where if place.gpus is not None]
+    if short and max(servers, len(exact)) > 1:
+        raise Misused(
+            _("--short prints the CUDA list of one server, and this asks for several"),
+            _("use --export or --json instead"),
+        )
+
+
+def _host() -> str:
+    host = host_name()
+    if host is None:
+        raise BadRequest("--here", None, "--on SERVER, as this machine does not tell its name")
+    return host
+
+
+def _user(user: str) -> Actor:
+    found = named(user)
+    if found is None:
+        raise BadRequest("--for", user, "a user that this machine knows")
+    return found
+
+
+def _tell(session: Session, allocation: Allocation) -> None:
+    grant = allocation.grant
+    if session.json:
+        session.document(granted(allocation.id, allocation.start, grant))
+        return
+    whose = grant.asked.beneficiary
+    told = _("granted @{id} {task}: {held}; give back: gpuledger release {task}")
+    if whose is not None:
+        told = _(
+            "granted @{id} {task} for {user}: {held};"
+            " give back: gpuledger release @{id} --for {user}"
+        )
+    held = held_text(grant.servers)
+    session.say(told.format(id=allocation.id, task=grant.task, held=held, user=whose))
+
+
+def _for_shell(session: Session, ledger: Ledger, allocation: Allocation, *, export: bool) -> None:
+    from ..environment import cuda_list, export_lines
+
+    shares = allocation.servers
+    host = host_name() or ""
+    here = _here(ledger, shares, host)
+    if here is None or len(shares) > 1:
+        session.notice(
+            _("these are GPUs of {places}; this is {host}").format(
+                places=place_text(shares), host=host or _("a machine without a name")
+            )
+        )
+    if export:
+        for line in export_lines(allocation.id, shares, here):
+            session.say(line)
+    else:
+        session.say(cuda_list(shares[0]))
+
+
+def _here(ledger: Ledger, shares: tuple[Share, ...], host: str) -> Share | None:
+    """The part that lies on this host; the pool is asked for hosts' names only where it must be."""
+    from ..environment import is_host
+
+    for share in shares:
+        if is_host(host, share.server, None):
+            return share
+    state = ledger.state()
+    for share in shares:
+        server = state.server(share.server)
+        if server is not None and is_host(host, share.server, server.facts.host):
+            return share
+    return None

@@ -1,0 +1,122 @@
+"""`gpuledger release`: give back what tasks hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ...replay.catalogue import AllocationGranted, identity
+from ...replay.errors import BadRequest, NoSuchServer
+from ..hostrange import expand
+from ..options import define
+from ..placing import held_text, place_words
+from ..session import Session
+from ..shape import held_s, released
+from ..timetext import held_text as time_text
+from ..words import _
+
+if TYPE_CHECKING:
+    from ...allocation import Released
+    from ...handle import Ledger
+
+EXAMPLES = """
+gpuledger release train
+gpuledger release train @4711
+gpuledger release --mine
+gpuledger release train --if-held                            in a script's clean-up
+gpuledger release --for bob --reason 'left the team'         for admins
+gpuledger release --server gpu-server-2 --force --reason 'new cards'
+"""
+
+
+@define("release", examples=EXAMPLES)
+@click.argument("tasks", nargs=-1, metavar="[TASK...]")
+@click.option("--mine", is_flag=True, help="All of your own.")
+@click.option("--server", metavar="SERVER", help="All on SERVER.")
+@click.option("--for", "user", metavar="USER", help="Those of USER; for admins.")
+@click.option("--force", is_flag=True, help="Others' too, with --reason; for admins.")
+@click.option("--reason", metavar="TEXT", help="Why; stays in the record.")
+@click.option("--if-held", is_flag=True, help="Pass over what is not held.")
+@click.option("--key", metavar="KEY", help="Asked again with the same key, the answer is the same.")
+def command(
+    session: Session,
+    *,
+    tasks: tuple[str, ...],
+    mine: bool,
+    server: str | None,
+    user: str | None,
+    force: bool,
+    reason: str | None,
+    if_held: bool,
+    key: str | None,
+) -> None:
+    """Give back what TASK holds: a task's name, or an allocation's number such as @4711.
+
+    Of several tasks all end or none does, and they end in one event.
+    """
+    with session.ledger(once=True) as ledger:
+        if server is not None and not tasks:
+            tasks, server = _on_servers(ledger, server, user)
+        ended = ledger.release(
+            *tasks, mine=mine, server=server, user=user, force=force, reason=reason,
+            if_held=if_held, key=key,
+        )  # fmt: skip
+        session.notices(ledger)
+        if session.json:
+            session.document(released(ended))
+        else:
+            _tell(session, ledger, ended)
+
+
+def _on_servers(ledger: Ledger, text: str, user: str | None) -> tuple[tuple[str, ...], str | None]:
+    """What to release where `--server` names a range: the allocations that run there now."""
+    names = expand(text, field="--server")
+    if len(names) == 1:
+        return (), names[0]
+    state = ledger.state()
+    for name in names:
+        if state.server(name) is None:
+            raise NoSuchServer(name, state.pool.servers)
+    found = [
+        f"@{piece.id}"
+        for piece in state.allocations()
+        if any(share.server in names for share in piece.servers) and user in (None, piece.user)
+    ]
+    if not found:
+        raise BadRequest("--server", text, "servers on which something runs")
+    return tuple(found), None
+
+
+def _tell(session: Session, ledger: Ledger, ended: Released) -> None:
+    if not ended.grants:
+        session.notice(_("nothing of that is held"))
+    for one in ended.grants:
+        grant = one.payload
+        sentence = _("released @{id} {task}: {held}, held for {time}").format(
+            id=one.event.seq,
+            task=grant.task,
+            held=held_text(grant.servers),
+            time=time_text(held_s(one.event.at, ended.end)),
+        )
+        again = _again(grant, ledger.actor.identity)
+        if again is not None:
+            sentence += _("; take it back: {command}").format(command=again)
+        session.say(sentence)
+
+
+def _again(grant: AllocationGranted, actor: str) -> str | None:
+    """The command that takes the same GPUs again; None for a past that was imported."""
+    from shlex import join
+
+    if grant.imported is not None:
+        return None
+    gpus = sum(len(share.gpus) for share in grant.servers)
+    cpus = sum(share.cpus for share in grant.servers)
+    words = ["gpuledger", "allocate", grant.task, str(gpus), str(cpus)]
+    words += [word for place in place_words(grant.servers) for word in ("--on", place)]
+    words += ["--project", grant.project] if grant.project is not None else []
+    words += ["--note", grant.note] if grant.note is not None else []
+    if identity(grant.user, grant.uid, grant.sid) != actor:
+        words += ["--for", grant.user]
+    return join(words)

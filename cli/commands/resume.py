@@ -1,0 +1,35 @@
+"""`gpuledger resume`: new work on servers or single GPUs again."""
+
+from __future__ import annotations
+
+import click
+
+from ..moving import moved, named_places
+from ..options import define
+from ..session import Session
+from ..shape import places
+from ..words import _
+
+EXAMPLES = """
+gpuledger resume gpu-server-2
+gpuledger resume gpu-server-2:5 --reason 'card replaced'
+"""
+
+
+@define("resume", examples=EXAMPLES)
+@click.argument("servers", nargs=-1, required=True, metavar="SERVER[:GPUS]...")
+@click.option("--reason", metavar="TEXT", help="Why; stays in the record.")
+def command(session: Session, *, servers: tuple[str, ...], reason: str | None) -> None:
+    """Give out SERVER, or single GPUs of it, again after a drain; for admins."""
+    on = named_places(servers)
+    with session.ledger(once=True) as ledger:
+        recorded = ledger.resume(on, reason)
+        session.notices(ledger)
+        seq = recorded.event.seq if recorded is not None else ledger.head().seq
+        done = recorded.payload.places if recorded is not None else ()
+        if session.json:
+            session.document(places(seq, "resumed", done))
+        elif recorded is None:
+            session.notice(_("nothing of that is drained"))
+        else:
+            session.say(_("resumed {places}").format(places=moved(done)))

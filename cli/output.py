@@ -1,0 +1,59 @@
+"""Output: JSON documents as text, and streams that never fail over a letter.
+
+JSON is indented and keeps every script as it is where stdout is UTF-8. What a stream cannot
+write it writes as an escape, which inside of JSON is JSON's own.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import msgspec
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401 - records, and lists and tables of them
+    """A value as JSON has it: records as objects with every field, tuples as lists."""
+    if isinstance(value, msgspec.Struct):
+        return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, dict):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    return value
+
+
+def json_text(document: dict[str, Any]) -> str:
+    """The document as JSON, over several lines, without the last line's end."""
+    if _unicode():
+        try:
+            return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+        except UnicodeEncodeError:
+            pass  # A text that came from bytes which are no UTF-8: shown as JSON's escapes.
+    import json
+
+    return json.dumps(document, indent=2)
+
+
+def ready_streams() -> None:
+    """Make the standard streams safe to write to, whatever the process was started with.
+
+    Where one is closed, the next file that is opened would get its number, and what is meant
+    for people would be written into the ledger: such numbers lead nowhere instead. Stdout
+    escapes what it cannot write, as stderr does by itself.
+    """
+    number = os.open(os.devnull, os.O_RDWR)
+    while number <= 2:
+        number = os.open(os.devnull, os.O_RDWR)
+    os.close(number)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for good
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
+
+
+def _unicode() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"

@@ -1,0 +1,57 @@
+"""Where a pool file is read from: a path, or stdin where it is called `-`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from ..ledger.errors import NotPermitted, StorageFailed
+from ..replay.catalogue import Pool
+from ..replay.errors import BadRequest
+from .printable import printable
+
+if TYPE_CHECKING:
+    from ..replay.state import State
+    from .poolfile import PoolFile
+
+MOST_BYTES = 16 << 20
+"""A longer file is no pool file."""
+
+
+def pool_file(path: str) -> PoolFile:
+    """What a pool file says. Raises BadConfiguration, BadRequest, NotPermitted."""
+    from .actor import group_gid, user_identity
+    from .poolfile import parse
+
+    content = _content(path)
+    if len(content) > MOST_BYTES:
+        raise BadRequest("FILE", path, "a pool file of at most 16 MiB")
+    return parse(content, path=shown(path), resolve_user=user_identity, resolve_group=group_gid)
+
+
+def shown(path: str) -> str:
+    """The file as people are told of it."""
+    return "stdin" if path == "-" else printable(path)
+
+
+def whole_pool(file: PoolFile, state: State) -> Pool:
+    """The pool that a file means for a ledger: a table that it leaves out stays as it is."""
+    if file.limits_given:
+        return file.pool
+    return Pool(file.pool.servers, state.pool.limits, file.pool.admins)
+
+
+def _content(path: str) -> bytes:
+    if path == "-":
+        return sys.stdin.buffer.read(MOST_BYTES + 1)
+    try:
+        with open(path, "rb") as file:
+            return file.read(MOST_BYTES + 1)
+    except PermissionError as error:
+        raise NotPermitted(path, "read") from error
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError) as error:
+        raise BadRequest(
+            "FILE", path, "a file that is there; gpuledger pool template shows one"
+        ) from error
+    except OSError as error:
+        raise StorageFailed(path, error.strerror or str(error)) from error

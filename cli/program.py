@@ -1,0 +1,162 @@
+"""The program: `gpuledger COMMAND` with every command's place and line of help.
+
+A command's module is imported when the command runs, and its line of help stands here, so
+that `gpuledger --help` imports none.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from ..replay.errors import BadRequest
+from .options import Command, shared
+
+NAME = "gpuledger"
+COMPLETION = "_GPULEDGER_COMPLETE"
+"""The variable by which a shell asks for completions."""
+
+COMMANDS = {
+    "allocate": ("allocate", "Take GPUs and CPUs for a task."),
+    "release": ("release", "Give them back."),
+    "list": ("list", "What runs now, and who holds what."),
+    "status": ("status", "What is free on each server, now or at any time."),
+    "history": ("history", "Allocations of the past."),
+    "audit": ("audit", "Who held what, how much, what was refused; is the record sound?"),
+    "init": ("init", "Make a ledger with its pool."),
+    "pool": ("pool", "Show, check and change the pool of servers."),
+    "drain": ("drain", "No new work on a server or a GPU."),
+    "resume": ("resume", "New work there again."),
+    "reset": ("reset", "End every allocation."),
+    "import": ("importing", "Take over a past that lies in a file."),
+    "export": ("export", "The events, one CloudEvents object a line."),
+    "rebuild": ("rebuild", "Make snapshot and projections anew from the log."),
+    "completion": ("completion", "What a shell needs to complete commands."),
+}
+"""Each command's module below `cli/commands`, and its line of help."""
+
+SECTIONS = {
+    "Every day": ("allocate", "release", "list", "status"),
+    "The past": ("history", "audit"),
+    "The pool": ("init", "pool", "drain", "resume", "reset"),
+    "The record": ("import", "export", "rebuild"),
+    "The shell": ("completion",),
+}
+EXAMPLES = """
+gpuledger init --servers 4 --gpus-per-server 8 --cpus-per-server 64
+gpuledger allocate train 2 16
+gpuledger status
+gpuledger release train
+"""
+
+
+class Group(Command, click.Group):
+    """A group whose commands are imported when they run; `place` is their package."""
+
+    place = "gpuledger.cli.commands"
+    commands_told = COMMANDS
+    sections = SECTIONS
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command, in the order of the help."""
+        del ctx
+        return list(self.commands_told)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported now."""
+        del ctx
+        told = self.commands_told.get(cmd_name)
+        if told is None:
+            return None
+        found: click.Command = import_module(f"{self.place}.{told[0]}").command
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands by section, each with its line."""
+        del ctx
+        for title, names in self.sections.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, self.commands_told[name][1]) for name in names])
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Options, then commands."""
+        super().format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+
+def _remember(**given: Any) -> None:  # noqa: ANN401 - the shared options
+    """Keep what stands before the command's name for the command's session."""
+    told = click.get_current_context().ensure_object(dict)
+    told.update({name: value for name, value in given.items() if value not in (None, False)})
+
+
+def group(
+    name: str, place: str, commands: dict[str, tuple[str, str]], *, told: str, examples: str
+) -> Group:
+    """A group of commands inside the package `place`; `told` is its help."""
+    made = Group(
+        name,
+        help=told,
+        callback=_remember,
+        params=list(shared()),
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+    made.place = place
+    made.commands_told = commands
+    made.sections = {"Commands": tuple(commands)}
+    made.examples = examples
+    return made
+
+
+def _version(ctx: click.Context, param: click.Parameter, *, value: bool) -> None:
+    del param
+    if value and not ctx.resilient_parsing:
+        from gpuledger import __version__
+
+        sys.stdout.write(f"gpuledger {__version__}\n")
+        ctx.exit()
+
+
+def program() -> Group:
+    """The whole command line."""
+    made = group(
+        "gpuledger",
+        Group.place,
+        COMMANDS,
+        told="Allocates a team's GPUs and keeps the record: the grant is the record.",
+        examples=EXAMPLES,
+    )
+    made.sections = SECTIONS
+    made.params.append(
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            expose_value=False,
+            is_eager=True,
+            callback=lambda ctx, param, value: _version(ctx, param, value=value),
+            help="Show the version and exit.",
+        )
+    )
+    return made
+
+
+def run(args: list[str]) -> None:
+    """Run one command; whatever fails is raised."""
+    for arg in args:
+        if not arg.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in arg):
+            raise BadRequest("an argument", arg, "text in UTF-8")
+    from .spelling import modern
+
+    whole = program()
+    with whole.make_context(NAME, modern(args)) as ctx:
+        whole.invoke(ctx)
+
+
+def complete(asked: str) -> int:
+    """Answer a shell that completes a command line, as click's scripts for shells ask it."""
+    from click.shell_completion import shell_complete
+
+    return shell_complete(program(), {}, NAME, COMPLETION, asked)

@@ -1,0 +1,241 @@
+"""The JSON documents of the daily commands and of the pool, each made in one place.
+
+Pure functions from records to documents. From 1.0 on keys may be added and none renamed.
+Allocation ids are integers, times ISO 8601 UTC with microseconds, and what an allocation
+holds is always a list of `{"server", "gpus", "uuids", "cpus"}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from ..replay.catalogue import (
+    Admins,
+    AllocationGranted,
+    By,
+    LedgerCreated,
+    Limits,
+    Place,
+    Pool,
+    PoolChanged,
+    Server,
+    Share,
+)
+from ..replay.piece import AllocationPiece
+from ..replay.pool_change import Difference
+from .occupancy import Occupancy, Totals
+from .output import plain
+from .timetext import MICROSECONDS, utc_text
+
+if TYPE_CHECKING:
+    from ..allocation import Released
+
+Document = dict[str, Any]
+
+
+def shares(held: Iterable[Share]) -> list[Document]:
+    """What an allocation holds, server by server; `uuids` one a GPU, null where unknown."""
+    return [
+        {
+            "server": share.server,
+            "gpus": list(share.gpus),
+            "uuids": list(share.uuids or [None] * len(share.gpus)),
+            "cpus": share.cpus,
+        }
+        for share in held
+    ]
+
+
+def server_facts(server: Server) -> Document:
+    """A server as the pool knows it."""
+    return {
+        "server": server.name,
+        "host": server.host,
+        "cpus": server.cpus,
+        "gpus": [
+            {
+                "index": card.index,
+                "uuid": card.uuid,
+                "model": card.model,
+                "memory_mib": card.memory_mib,
+                "pci": card.pci,
+            }
+            for card in server.gpus
+        ],
+    }
+
+
+def granted(seq: int, at_us: int, grant: AllocationGranted) -> Document:
+    """`allocate`: the grant, whose id is its event's seq."""
+    return {
+        "allocation": seq,
+        "seq": seq,
+        "task": grant.task,
+        "user": grant.user,
+        "project": grant.project,
+        "servers": shares(grant.servers),
+        "start": utc_text(at_us),
+    }
+
+
+def released(ended: Released) -> Document:
+    """`release`: what ended."""
+    return {
+        "seq": ended.seq,
+        "released": [
+            {
+                "allocation": one.event.seq,
+                "task": one.payload.task,
+                "servers": shares(one.payload.servers),
+                "start": utc_text(one.event.at),
+                "end": utc_text(ended.end),
+                "user": one.payload.user,
+                "project": one.payload.project,
+            }
+            for one in ended.grants
+        ],
+    }
+
+
+def running(seq: int, at_us: int, pieces: Iterable[AllocationPiece]) -> Document:
+    """`list`: what runs, by id."""
+    return {
+        "seq": seq,
+        "at": utc_text(at_us),
+        "allocations": [
+            {
+                "allocation": piece.id,
+                "task": piece.task,
+                "user": piece.user,
+                "project": piece.project,
+                "servers": shares(piece.servers),
+                "start": utc_text(piece.start),
+                "held_s": held_s(piece.start, at_us),
+                "note": piece.note,
+            }
+            for piece in pieces
+        ],
+    }
+
+
+def held_s(start_us: int, at_us: int) -> int:
+    """For how many whole seconds what began at `start_us` has run at an instant."""
+    return max(0, at_us - start_us) // MICROSECONDS
+
+
+def status(seq: int, at_us: int, rows: Iterable[Occupancy], totals: Totals) -> Document:
+    """`status`: every server with every GPU, and the totals."""
+    return {
+        "seq": seq,
+        "at": utc_text(at_us),
+        "servers": [_occupied(row) for row in rows],
+        "totals": {
+            "gpus_free": totals.gpus_free,
+            "gpus_total": totals.gpus_total,
+            "cpus_free": totals.cpus_free,
+            "cpus_total": totals.cpus_total,
+            "tasks": totals.tasks,
+        },
+    }
+
+
+def _occupied(row: Occupancy) -> Document:
+    return {
+        "server": row.server,
+        "state": row.state,
+        "gpus_free": row.gpus_free,
+        "gpus_total": row.gpus_total,
+        "cpus_free": row.cpus_free,
+        "cpus_total": row.cpus_total,
+        "tasks": row.tasks,
+        "gpus": [
+            {
+                "index": seat.index,
+                "uuid": seat.uuid,
+                "state": seat.state,
+                "allocation": seat.holder.id if seat.holder else None,
+                "task": seat.holder.task if seat.holder else None,
+                "user": seat.holder.user if seat.holder else None,
+                "project": seat.holder.project if seat.holder else None,
+                "since": utc_text(seat.holder.start) if seat.holder else None,
+                "drained": seat.drained,
+            }
+            for seat in row.seats
+        ],
+    }
+
+
+def pool_facts(pool: Pool) -> Document:
+    """`pool show` and `pool check`: a pool as it stands, or as a file says it."""
+    return {
+        "servers": [server_facts(server) for server in pool.servers],
+        "limits": plain(pool.limits),
+        "admins": plain(pool.admins),
+    }
+
+
+def pool_difference(seq: int, found: Difference, *, remove: bool) -> Document:
+    """`pool diff`: what a file would change; `absent` are servers that it lacks and that stay."""
+    return {
+        "seq": seq,
+        "changes": {
+            **_changed(found.added, found.changed, found.limits, found.admins),
+            "removed": list(found.absent) if remove else [],
+            "absent": [] if remove else list(found.absent),
+            "in_use": plain(found.in_use),
+            "ended": sorted({number for use in found.in_use for number in use.allocations}),
+        },
+    }
+
+
+def pool_change(seq: int, event: PoolChanged | None) -> Document:
+    """`pool apply`: what has changed; nothing where there is no event."""
+    one = event if event is not None else PoolChanged(By(""))
+    return {
+        "seq": seq,
+        "changes": {
+            **_changed(one.added, one.changed, one.limits, one.admins),
+            "removed": list(one.removed),
+            "ended": list(one.ended),
+        },
+    }
+
+
+def _changed(
+    added: Iterable[Server],
+    changed: Iterable[Server],
+    limits: Limits | None,
+    admins: Admins | None,
+) -> Document:
+    return {
+        "added": [server_facts(server) for server in added],
+        "changed": [server_facts(server) for server in changed],
+        "limits": plain(limits),
+        "admins": plain(admins),
+    }
+
+
+def places(seq: int, name: str, moved: Iterable[Place]) -> Document:
+    """`drain` and `resume`: the GPUs that moved, under `drained` or `resumed`."""
+    listed = [{"server": place.server, "gpus": list(place.gpus)} for place in moved]
+    return {"seq": seq, "changes": {name: listed}}
+
+
+def ended(seq: int, allocations: Iterable[int]) -> Document:
+    """`reset`: the allocations that ended."""
+    return {"seq": seq, "changes": {"ended": list(allocations)}}
+
+
+def made(seq: int, path: str, facts: LedgerCreated) -> Document:
+    """`init`: the new ledger's file, its id and its first pool."""
+    return {
+        "seq": seq,
+        "changes": {
+            "path": path,
+            "ledger": facts.ledger,
+            "added": [server_facts(server) for server in facts.pool.servers],
+            "limits": plain(facts.pool.limits),
+            "admins": plain(facts.pool.admins),
+        },
+    }
