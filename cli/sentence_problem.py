@@ -1,0 +1,60 @@
+"""What a verification found, said in a sentence that names where it was."""
+
+from __future__ import annotations
+
+from ..replay.problem import Problem
+from .printable import printable
+from .words import _
+
+EVENT = {
+    "unreadable": _("seq {seq} cannot be read from the file"),
+    "missing": _("seq {seq} is missing"),
+    "type": _("seq {seq} has a value of the wrong type in one of its columns"),
+    "canonical": _("seq {seq} holds data that is not canonical JSON"),
+    "hash": _("seq {seq} does not have the hash of what it says"),
+    "prev": _("seq {seq} does not link to the event before it"),
+    "at": _("seq {seq} tells a time before that of the event before it"),
+    "double": _("seq {seq} grants a GPU that was held"),
+    "broken_chain": _("seq {seq} holds data that is not what its kind says"),
+    "unknown_event": _("seq {seq} is of a kind or version that this release does not know"),
+    "void": _("seq {seq} has no effect: it {detail}"),
+    "index": _("seq {seq} is not found by its {detail}, as if the index had been changed"),
+    "tail": _("seq {seq} is missing: the lock file knows of {detail}"),
+    "note": _("the lock file tells another head at seq {seq}: {detail}"),
+    "expected": _("seq {seq} does not have the hash {detail} that was expected there"),
+}
+"""Sentences about one event, by what was found."""
+
+FILE = {
+    "schema": _("the file's {detail} is missing or was changed"),
+    "foreign": _("the file's {detail} is not the ledger's"),
+    "invariant": _("the state contradicts itself: {detail}"),
+    "snapshot": _("the snapshot does not fit the log: {detail}"),
+    "piece": _("the snapshot's piece {detail}"),
+    "holdings": _("the holdings do not fit the log: {detail}"),
+    "capacity": _("the capacities do not fit the log: {detail}"),
+    "note": _("the note of the head in the lock file is wrong: {detail}"),
+}
+"""Sentences about the file, where no single event is meant."""
+
+MENDED_BY_REBUILD = frozenset({"snapshot", "piece", "holdings", "capacity"})
+"""What is found in the stores alone, which `rebuild` makes anew."""
+
+
+def problem_sentence(problem: Problem) -> str:
+    """One whole sentence about a problem, without a full stop."""
+    detail = printable(problem.detail)
+    if problem.what == "missing" and detail:
+        return _("seq {seq} and all {detail} are missing").format(seq=problem.seq, detail=detail)
+    told = FILE.get(problem.what) if problem.seq is None else EVENT.get(problem.what)
+    if told is None:
+        where = _("the file") if problem.seq is None else f"seq {problem.seq}"
+        return f"{where}: {' '.join(filter(None, (problem.what, detail)))}"
+    return told.format(seq=problem.seq, detail=detail)
+
+
+def next_step(problems: tuple[Problem, ...]) -> str:
+    """What to do: rebuild where only the stores are wrong, else keep the evidence."""
+    if all(problem.what in MENDED_BY_REBUILD for problem in problems):
+        return _("gpuledger rebuild makes them anew from the log")
+    return _("put the ledger, its -wal and its lock file aside together before anything writes")
