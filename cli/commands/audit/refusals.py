@@ -1,0 +1,96 @@
+"""`gpuledger audit refusals`: what was asked for in vain."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ....replay.refusal import REASONS
+from ...options import define
+from ...report import now_of, tell_head, tell_window, window_of, windowed
+from ...session import Session
+from ...shape_audit import refusals
+from ...table import Column, Table
+from ...timetext import local_text, utc_text
+from ...words import _
+
+if TYPE_CHECKING:
+    from ....replay.catalogue import Asked, AskedRelease
+    from ....replay.episode import Episode
+
+EXAMPLES = """
+gpuledger audit refusals                     the last 7 days
+gpuledger audit refusals --month last-month --csv
+"""
+CSV = "user act asked reason first last times granted".split()
+
+
+@define("refusals", examples=EXAMPLES, csv=True)
+@windowed
+def command(session: Session, *, since: str | None, until: str | None, month: str | None) -> None:
+    """Unmet demand in episodes: the same user and ask, ended by a grant or an hour of silence."""
+    with session.ledger() as ledger:
+        window = window_of(session, now_of(session, ledger), since, until, month)
+        episodes, head = ledger.refusals(window)
+        session.notices(ledger)
+    if session.json:
+        session.document(refusals(window, episodes, head))
+        return
+    tell_window(session, window)
+    session.table(_exact(episodes) if session.csv else _table(session, episodes))
+    tell_head(session, head)
+
+
+def _exact(episodes: list[Episode]) -> Table:
+    rows = [
+        (one.user, one.act, asked_text(one), one.reason, utc_text(one.first), utc_text(one.last),
+         str(one.times), "" if one.granted is None else str(one.granted))
+        for one in episodes
+    ]  # fmt: skip
+    return Table(tuple(map(Column, CSV)), rows)
+
+
+def _table(session: Session, episodes: list[Episode]) -> Table:
+    columns = (
+        Column(_("user"), style="strong", shrink=1),
+        Column(_("asked"), shrink=2, least=16),
+        Column(_("why not"), shrink=3, least=12),
+        Column(_("first")),
+        Column(_("last"), drop=1),
+        Column(_("times"), right=True),
+        Column(_("granted"), right=True, hide_empty=True),
+    )
+    rows = [
+        (one.user, asked_text(one), _(REASONS.get(one.reason, one.reason)),
+         local_text(one.first, session.zone), local_text(one.last, session.zone),
+         str(one.times), "" if one.granted is None else f"@{one.granted}")
+        for one in episodes
+    ]  # fmt: skip
+    return Table(columns, rows)
+
+
+def asked_text(episode: Episode) -> str:
+    """What was asked for, as it would be typed."""
+    words = [episode.act]
+    if episode.asked is not None:
+        words += _allocate(episode.asked)
+    elif episode.asked_release is not None:
+        words += _release(episode.asked_release)
+    return " ".join(words)
+
+
+def _allocate(asked: Asked) -> list[str]:
+    words = [asked.task, str(asked.gpus)]
+    words += [] if asked.cpus is None else [str(asked.cpus)]
+    for place in asked.on:
+        words += ["--on", place]
+    words += ["--here"] if asked.here is not None else []
+    words += ["--servers", str(asked.servers)] if asked.servers > 1 else []
+    return words + (["--for", asked.beneficiary] if asked.beneficiary is not None else [])
+
+
+def _release(asked: AskedRelease) -> list[str]:
+    words = [*asked.tasks]
+    words += ["--mine"] if asked.mine else []
+    words += ["--server", asked.server] if asked.server is not None else []
+    words += ["--for", asked.user] if asked.user is not None else []
+    return words + (["--force"] if asked.force else [])

@@ -1,0 +1,123 @@
+"""`gpuledger audit usage`: who used how much of what there was."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ....replay.errors import BadRequest
+from ...options import define
+from ...report import now_of, tell_head, tell_window, window_of, windowed
+from ...session import Session
+from ...shape_audit import seconds_text, usage
+from ...table import Column, Table
+from ...words import _
+
+if TYPE_CHECKING:
+    from ....replay.usage import Usage
+
+EXAMPLES = """
+gpuledger audit usage                                  by user, the last 7 days
+gpuledger audit usage --by project --month last-month
+gpuledger audit usage --by user,server -S 2026-03-01 -E 2026-04-01 --csv
+"""
+DIMENSIONS = ("user", "project", "server", "task")
+HOUR_US = 3_600_000_000
+
+
+def _by(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip().lower() for name in text.split(","))
+    if not set(names) <= set(DIMENSIONS) or len(set(names)) < len(names):
+        raise BadRequest("--by", text, _("some of {names}").format(names=",".join(DIMENSIONS)))
+    return names
+
+
+@define("usage", examples=EXAMPLES, csv=True)
+@click.option("--by", type=_by, default="user", metavar="NAMES",
+              help="Some of user,project,server,task (user).")  # fmt: skip
+@windowed
+def command(
+    session: Session,
+    *,
+    by: tuple[str, ...],
+    since: str | None,
+    until: str | None,
+    month: str | None,
+) -> None:
+    """GPU-hours and CPU-hours in a window, beside the pool's capacity as it was then.
+
+    What is yet to come counts for nothing: a window ends now at the latest. JSON and CSV
+    have exact seconds.
+    """
+    with session.ledger() as ledger:
+        window = window_of(session, now_of(session, ledger), since, until, month)
+        used, head = ledger.usage(window, by)
+        session.notices(ledger)
+    if session.json:
+        session.document(usage(used, head))
+        return
+    tell_window(session, used.window)
+    session.table(_exact(used) if session.csv else _table(used))
+    if not session.csv:
+        session.say(_offered(used))
+    tell_head(session, head)
+
+
+def _exact(used: Usage) -> Table:
+    """The table for programs: the JSON document's rows."""
+    columns = (*used.by, "allocations", "gpu_seconds", "cpu_seconds")
+    rows = [
+        (*(value or "" for value in row.values), str(row.allocations),
+         seconds_text(row.gpu_us), seconds_text(row.cpu_us))
+        for row in used.rows
+    ]  # fmt: skip
+    return Table(tuple(map(Column, columns)), rows)
+
+
+def _table(used: Usage) -> Table:
+    names = {"user": _("user"), "project": _("project"), "server": _("server"), "task": _("task")}
+    columns = (
+        *(Column(names[name], style="strong", shrink=1) for name in used.by),
+        Column(_("allocations"), right=True, drop=2),
+        Column(_("GPU-hours"), right=True),
+        Column(_("CPU-hours"), right=True, drop=1),
+        Column(_("of capacity"), right=True),
+    )
+    rows = [
+        (*(value or _("(none)") for value in row.values),
+         *_sums(row.allocations, row.gpu_us, row.cpu_us, used.capacity_us))
+        for row in used.rows
+    ]  # fmt: skip
+    sums = _sums(used.allocations, used.gpu_us, used.cpu_us, used.capacity_us)
+    totals = (_("all"), *("" for name in used.by[1:]), *sums)
+    return Table(columns, rows, totals)
+
+
+def _sums(allocations: int, gpu_us: int, cpu_us: int, capacity_us: int) -> tuple[str, ...]:
+    return str(allocations), hours(gpu_us), hours(cpu_us), share(gpu_us, capacity_us)
+
+
+def _offered(used: Usage) -> str:
+    """What there was: the capacity, and the shares of it that were held, drained and free."""
+    capacity = used.capacity_us
+    free = capacity - used.gpu_us - used.drained_us
+    return _(
+        "capacity {capacity} GPU-hours: {held} held, {drained} drained, {free} free"
+    ).format(
+        capacity=hours(capacity),
+        held=share(used.gpu_us, capacity),
+        drained=share(used.drained_us, capacity),
+        free=share(free, capacity),
+    )  # fmt: skip
+
+
+def hours(us: int) -> str:
+    """Microseconds as hours with two digits."""
+    hundredths = (us * 100 + HOUR_US // 2) // HOUR_US
+    return f"{hundredths // 100}.{hundredths % 100:02d}"
+
+
+def share(part_us: int, whole_us: int) -> str:
+    """A part as `26.3 %`; a dash where there is no whole."""
+    return f"{100 * part_us / whole_us:.1f} %" if whole_us else "-"

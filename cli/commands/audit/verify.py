@@ -1,0 +1,63 @@
+"""`gpuledger audit verify`: everything recomputed, nothing believed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ...exit import FAILED
+from ...options import define
+from ...report import expected_head, head_text
+from ...session import Session
+from ...words import _
+
+if TYPE_CHECKING:
+    from ....replay.verification import Verified
+
+EXAMPLES = """
+gpuledger audit verify
+gpuledger audit verify --expect 48213:9f3c51e07ab2d846   against a head that was kept elsewhere
+"""
+
+
+@define("verify", examples=EXAMPLES)
+@click.option(
+    "--expect",
+    metavar="SEQ:HASH",
+    help="A head kept elsewhere, as a report's last line tells it, that must be in the log.",
+)
+def command(session: Session, expect: str | None) -> None:
+    """Check chain, invariants, snapshots and projections; 1 is the exit code of what is found."""
+    expected = expected_head(expect)
+    with session.ledger() as ledger:
+        outcome = ledger.verify(expected)
+    if session.json:
+        from ...shape_audit import verify
+
+        session.document(verify(outcome))
+    else:
+        _tell(session, outcome, expected)
+    if not outcome.ok:
+        raise click.exceptions.Exit(FAILED)
+
+
+def _tell(session: Session, outcome: Verified, expected: tuple[int, str] | None) -> None:
+    from ...sentence_problem import next_step, problem_sentence
+
+    for problem in outcome.problems:
+        session.say(problem_sentence(problem))
+    if not outcome.ok:
+        count = len(outcome.problems)
+        found = _(
+            "{count} problem in {events} events", "{count} problems in {events} events", count
+        )
+        session.say(
+            f"{found.format(count=count, events=outcome.events)}; {next_step(outcome.problems)}"
+        )
+    elif expected is None:
+        session.say(_("consistent; not compared with an outside copy"))
+    else:
+        sentence = _("consistent, and the expected head {seq}:{digits} is in it")
+        session.say(sentence.format(seq=expected[0], digits=expected[1][:16]))
+    session.say(head_text(outcome.seq, outcome.hash))

@@ -1,0 +1,94 @@
+"""`gpuledger audit who`: who held a GPU, and when."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ...moving import named_places
+from ...options import define
+from ...report import now_of, tell_head, tell_window, window_of, windowed
+from ...session import Session
+from ...shape_audit import clipped, who
+from ...table import Column, Table
+from ...timetext import held_text, local_text, utc_text
+from ...words import _
+
+if TYPE_CHECKING:
+    from ....replay.holding import Holding
+    from ....replay.interval import Window
+
+EXAMPLES = """
+gpuledger audit who gpu-server-2:0                  one GPU, the last 7 days
+gpuledger audit who gpu-server-2 -S 2026-03-01T02:00 -E 2026-03-01T03:00
+gpuledger audit who gpu-server-[0-3]:0-1 --month last-month
+"""
+CSV = "server gpu uuid allocation task user project start end".split()
+
+Held = tuple[int, "Holding"]
+
+
+@define("who", examples=EXAMPLES, csv=True)
+@click.argument("places", nargs=-1, required=True, metavar="SERVER[:GPUS]...")
+@windowed
+def command(
+    session: Session,
+    *,
+    places: tuple[str, ...],
+    since: str | None,
+    until: str | None,
+    month: str | None,
+) -> None:
+    """Every interval in which somebody held a GPU of SERVER, clipped to the window."""
+    asked = named_places(places)
+    with session.ledger() as ledger:
+        now_us = now_of(session, ledger)
+        window = window_of(session, now_us, since, until, month)
+        held, head = ledger.held(asked, window)
+        session.notices(ledger)
+    if session.json:
+        session.document(who(window, held, head))
+        return
+    tell_window(session, window)
+    session.table(_exact(window, held) if session.csv else _table(session, window, held, now_us))
+    tell_head(session, head)
+
+
+def _exact(window: Window, held: list[Held]) -> Table:
+    """The table for programs: the JSON document's intervals, row by row."""
+    rows = []
+    for gpu, holding in held:
+        start, end = clipped(window, holding)
+        rows.append((
+            holding.server, str(gpu), holding.uuid(gpu) or "", str(holding.allocation),
+            holding.task, holding.user, holding.project or "",
+            utc_text(start), "" if end is None else utc_text(end),
+        ))  # fmt: skip
+    return Table(tuple(map(Column, CSV)), rows)
+
+
+def _table(session: Session, window: Window, held: list[Held], now_us: int) -> Table:
+    columns = (
+        Column(_("server")),
+        Column(_("GPU"), right=True),
+        Column(_("id"), right=True),
+        Column(_("task"), style="strong", shrink=2),
+        Column(_("user"), shrink=1),
+        Column(_("project"), shrink=2, drop=1, hide_empty=True),
+        Column(_("start")),
+        Column(_("end")),
+        Column(_("held"), right=True, drop=2),
+    )
+    rows = []
+    for gpu, holding in held:
+        start, end = clipped(window, holding)
+        seconds = (
+            min(window.to_us, max(now_us, start)) - start if end is None else end - start
+        ) // 10**6
+        rows.append((
+            holding.server, str(gpu), f"@{holding.allocation}", holding.task, holding.user,
+            holding.project or "", local_text(start, session.zone),
+            _("still held") if end is None else local_text(end, session.zone), held_text(seconds),
+        ))  # fmt: skip
+    return Table(columns, rows)
