@@ -81,7 +81,7 @@ def verify(
     replaying.finish()
     chain.check_note(note)
     anchored = chain.check_expected(expect)
-    chain.problems.sort(key=lambda problem: problem.seq or 0)
+    chain.problems.sort(key=lambda problem: (problem.seq is None, problem.seq or 0))
     return Verified(
         chain.count, chain.seq, chain.hash, tuple(dict.fromkeys(chain.problems)), anchored
     )
