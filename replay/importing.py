@@ -16,6 +16,8 @@ from .refusal import Refusal
 from .rights import admin_by, by
 from .trace import Ends, TraceRow, Unusable, in_order, request
 
+TOO_EARLY = "it starts before the pool does"
+
 
 class Source(msgspec.Struct, frozen=True):
     """A trace file as read: its name, the SHA-256 of its bytes, its rows, and what was no row."""
@@ -127,7 +129,7 @@ class _Import:
 
     def _row(self, row: TraceRow, begins: int) -> None:
         if row.start < begins:
-            self._unusable.append(Unusable(row.line, row.job, "it starts before the pool does"))
+            self._unusable.append(Unusable(row.line, row.job, TOO_EARLY))
             return
         try:
             asked = request(row, self._seq)

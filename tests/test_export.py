@@ -118,7 +118,7 @@ def test_what_no_writer_of_ours_makes(data: bytes) -> None:
 )
 def test_what_is_no_envelope(line: bytes) -> None:
     """A line that is no envelope of ours is a ValueError, whatever is wrong with it."""
-    with pytest.raises(ValueError, match="envelope|CloudEvent"):
+    with pytest.raises(ValueError, match=r"envelope|CloudEvent"):
         from_line(line)
 
 

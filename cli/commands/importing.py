@@ -24,7 +24,7 @@ gpuledger --ledger past.db init --pool pool.toml --at 2020-03-31T15:00:00Z
 gpuledger --ledger past.db import jobs.csv.gz
 """
 MOST_LISTED = 10
-Progress = Callable[[int, int], None]
+Watch = Callable[[int, int], None]
 
 
 @define("import", examples=EXAMPLES)
@@ -41,6 +41,7 @@ def command(session: Session, file: str) -> None:
     source = read(file)
     with session.ledger(once=True) as ledger, _bar(session) as progress:
         outcome = ledger.import_trace(source, progress)
+    session.notices(ledger)
     if session.json:
         from ..shape_audit import imported
 
@@ -50,10 +51,15 @@ def command(session: Session, file: str) -> None:
 
 
 def _tell(session: Session, outcome: Imported) -> None:
+    from ...replay.importing import TOO_EARLY
+
     session.say(
         _(
+            "imported {rows} row: {granted} granted, {refused} refused,"
+            " {skipped} skipped as GPU-less, {unusable} unusable",
             "imported {rows} rows: {granted} granted, {refused} refused,"
-            " {skipped} skipped as GPU-less, {unusable} unusable"
+            " {skipped} skipped as GPU-less, {unusable} unusable",
+            outcome.rows,
         ).format(
             rows=outcome.rows,
             granted=outcome.granted,
@@ -68,6 +74,10 @@ def _tell(session: Session, outcome: Imported) -> None:
         session.say(sentence.format(count=held))
     _list(session, outcome.refused, _("refused"))
     _list(session, outcome.unusable, _("unusable"))
+    if any(row.why == TOO_EARLY for row in outcome.unusable):
+        session.notice(
+            _("the pool begins too late; make a ledger for this past with gpuledger init --at TIME")
+        )
 
 
 def _list(session: Session, rows: tuple[Unusable, ...], what: str) -> None:
@@ -87,10 +97,10 @@ def _list(session: Session, rows: tuple[Unusable, ...], what: str) -> None:
 
 
 @contextmanager
-def _bar(session: Session) -> Iterator[Progress]:
+def _bar(session: Session) -> Iterator[Watch | None]:
     """A progress bar on a terminal; nothing elsewhere."""
     if session.json or not sys.stderr.isatty():
-        yield _nowhere
+        yield None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -99,8 +109,3 @@ def _bar(session: Session) -> Iterator[Progress]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(_("importing"))
         yield lambda done, whole: bar.update(task, completed=done, total=whole)
-
-
-def _nowhere(done: int, whole: int) -> None:
-    """Nobody watches."""
-    del done, whole

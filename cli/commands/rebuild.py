@@ -24,6 +24,7 @@ def command(session: Session) -> None:
     began_s = time.perf_counter()
     with session.ledger(once=True) as ledger:
         rebuilt = ledger.rebuild()
+    session.notices(ledger)
     seconds = round(time.perf_counter() - began_s, 3)
     if session.json:
         from ..shape_audit import rebuild
