@@ -36,7 +36,12 @@ def command(session: Session, *, since: str | None, until: str | None, month: st
         session.document(refusals(window, episodes, head))
         return
     tell_window(session, window)
-    session.table(_exact(episodes) if session.csv else _table(session, episodes))
+    if session.csv:
+        session.table(_exact(episodes))
+    elif episodes:
+        session.table(_table(session, episodes))
+    else:
+        session.notice(_("nothing was refused in this window"))
     tell_head(session, head)
 
 

@@ -51,7 +51,12 @@ def command(
         session.document(who(window, held, head))
         return
     tell_window(session, window)
-    session.table(_exact(window, held) if session.csv else _table(session, window, held, now_us))
+    if session.csv:
+        session.table(_exact(window, held))
+    elif held:
+        session.table(_table(session, window, held, now_us))
+    else:
+        session.notice(_("nobody held any of that in this window"))
     tell_head(session, head)
 
 
