@@ -6,6 +6,7 @@ write it writes as an escape, which inside of JSON is JSON's own.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Any
@@ -50,9 +51,26 @@ def ready_streams() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for good
+    _buffered()
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="backslashreplace")
+
+
+def _buffered() -> None:
+    """Give stdout a buffer where PYTHONUNBUFFERED took it, as many containers set it.
+
+    Without one a long text is written by a single call, and what a closing pipe or a full disk
+    does not take of it is lost in silence.
+    """
+    if isinstance(getattr(sys.stdout, "buffer", None), io.RawIOBase):
+        sys.stdout = open(  # noqa: SIM115 - for good
+            sys.stdout.fileno(),
+            "w",
+            buffering=1 if sys.stdout.isatty() else -1,
+            encoding=sys.stdout.encoding,
+            closefd=False,
+        )
 
 
 def _unicode() -> bool:

@@ -84,23 +84,40 @@ def test_no_seq(told: Path, run_cli: RunCli, seq: str) -> None:
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
 
 
-def test_a_closed_pipe_is_quiet(
-    ledger_path: Path, cli_command: Sequence[str], cli_env: dict[str, str]
-) -> None:
-    """Where the reader goes away the command ends with 141 and says nothing."""
-    with ledger(ledger_path, actor=ADA) as ada:
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger whose answers are longer than a pipe holds."""
+    path = tmp_path_factory.mktemp("long") / "ledger.db"
+    with ledger(path, actor=ADA) as ada:
         for at in range(250):
             ada.allocate(f"t{at}", 1, 1, note="n" * 200)
             ada.release(f"t{at}")
-    command = [*cli_command, "--ledger", str(ledger_path), "export"]
+    return path
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", [("export",), ("history", "--json")])
+def test_a_closed_pipe_is_quiet(
+    long: Path,
+    cli_command: Sequence[str],
+    cli_env: dict[str, str],
+    words: tuple[str, ...],
+    unbuffered: str,
+) -> None:
+    """Where the reader goes away a command ends with 141, also where Python may not buffer."""
     with subprocess.Popen(
-        command, env=cli_env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*cli_command, "--ledger", str(long), *words],
+        env={**cli_env, "PYTHONUNBUFFERED": unbuffered},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as child:
         assert child.stdout is not None
         assert child.stderr is not None
-        assert json.loads(child.stdout.readline())["id"] == "1"
+        assert child.stdout.readline()
         child.stdout.close()
-        assert (child.stderr.read(), child.wait(60)) == (b"", 141)
+        told = child.stderr.read().decode()
+        assert child.wait(60) == 141
+    assert all(line.startswith("gpuledger: window") for line in told.splitlines())
 
 
 @pytest.mark.parametrize("data", [b'{"a":\n1}', b"no JSON", b"\xff\x00", b"", b'{"a": 1}'])
