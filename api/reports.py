@@ -6,6 +6,7 @@ Nothing here takes the lock or writes. Each report has one `now` and one head.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TypeVar
 
 from gpuledger.ledger.event import Head
@@ -78,7 +79,9 @@ class Reports:
         All GPUs of a place that names none. Raises NoSuchServer where the pool never had one.
         """
         if len(places) == 1:
-            return self.who(places[0].server, places[0].gpus, window)
+            # One server is a stretch of an index; what it has not now it may have had once.
+            with suppress(NoSuchServer):
+                return self.who(places[0].server, places[0].gpus, window)
 
         def ask(past: Past) -> tuple[list[tuple[int, Holding]], Head]:
             offered: dict[str, set[int]] = {}

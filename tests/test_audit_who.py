@@ -98,6 +98,19 @@ def test_a_removed_server_keeps_its_past(told: Path, run_cli: RunCli, places: li
     assert (only["task"], only["start"]) == ("brief", only["end"])
 
 
+@pytest.mark.parametrize("places", [["s1"], ["s1:3"], ["s0:7"], ["s[0-1]"]])
+def test_what_nobody_ever_held_is_still_known(
+    ledger_path: Path, run_cli: RunCli, places: list[str]
+) -> None:
+    """A server, or a GPU, that the pool had once and nobody held has an answer: nobody."""
+    with ledger_from(ledger_path, Pool((server("s0", 8), server("s1"))), Clock("2025-06-01")) as it:
+        it.pool_apply(Pool((server("s0", 4),)), remove=True)
+    assert document(run_cli, ledger_path, "audit", "who", *places, *ALL)["intervals"] == []
+    done = run_cli("--ledger", ledger_path, "audit", "who", *places, *ALL)
+    assert "nobody held any of that" in done.stderr
+    assert done.stdout.startswith("head 2:")
+
+
 @pytest.mark.parametrize(
     ("place", "named"),
     [
