@@ -86,23 +86,27 @@ def history(stretch: Window, spells: Iterable[Spell], now_us: int) -> Document:
     }
 
 
-def who(stretch: Window, held: Iterable[tuple[int, Holding]], at: Head) -> Document:
-    """`audit who`: each GPU's intervals, clipped to the window; `end` null while it is held on."""
+def who(stretch: Window, held: Iterable[tuple[int, Holding]], at: Head, now_us: int) -> Document:
+    """`audit who`: each GPU's intervals, clipped to the window; `end` null where it is held on."""
     return {
         "window": window(stretch),
-        "intervals": [_interval(stretch, gpu, holding) for gpu, holding in held],
+        "intervals": [_interval(stretch, gpu, holding, now_us) for gpu, holding in held],
         "head": head(at),
     }
 
 
-def clipped(stretch: Window, holding: Holding) -> tuple[int, int | None]:
-    """Start and end of a holding inside a window; an end that is still to come stays open."""
+def clipped(stretch: Window, holding: Holding, now_us: int) -> tuple[int, int | None]:
+    """Start and end of a holding inside a window; None where it is held now and the window ends so.
+
+    A window that ended before now clips what is still held like anything else, so that the same
+    question has the same answer later.
+    """
     start, end = stretch.clip(holding.start, holding.end)
-    return start, None if holding.end is None else end
+    return start, None if holding.end is None and stretch.to_us >= now_us else end
 
 
-def _interval(stretch: Window, gpu: int, holding: Holding) -> Document:
-    start, end = clipped(stretch, holding)
+def _interval(stretch: Window, gpu: int, holding: Holding, now_us: int) -> Document:
+    start, end = clipped(stretch, holding, now_us)
     return {
         "server": holding.server,
         "gpu": gpu,

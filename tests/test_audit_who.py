@@ -49,7 +49,7 @@ def test_intervals_of_a_gpu(told: Path, run_cli: RunCli) -> None:
          "start": "2025-06-01T20:00:00.000000Z", "end": "2025-06-02T06:00:00.000000Z"},
         {"server": "s0", "gpu": 1, "uuid": "GPU-a-1", "allocation": 4, "task": "day",
          "user": "bob", "project": None,
-         "start": "2025-06-02T06:00:00.000000Z", "end": None},
+         "start": "2025-06-02T06:00:00.000000Z", "end": "2025-06-10T00:00:00.000000Z"},
     ]  # fmt: skip
     assert answer["head"]["seq"] == 7
     assert len(answer["head"]["hash"]) == 64
@@ -69,6 +69,15 @@ def test_intervals_are_clipped_and_never_dropped(told: Path, run_cli: RunCli) ->
         "from": "2025-06-02T00:00:00.000000Z",
         "to": "2025-06-02T01:00:00.000000Z",
     }
+
+
+def test_an_answer_about_the_past_stays(told: Path, run_cli: RunCli) -> None:
+    """What is held on is clipped to a window that is over, so the answer is the same for ever."""
+    week = ("-S", "2025-06-02", "-E", "2025-06-09")
+    before = document(run_cli, told, "audit", "who", "s0:1", *week)["intervals"]
+    with as_actor(told, Clock("2025-06-20"), BOB) as bob:
+        bob.release("day")
+    assert document(run_cli, told, "audit", "who", "s0:1", *week)["intervals"] == before
 
 
 def test_the_window_is_half_open(told: Path, run_cli: RunCli) -> None:
@@ -133,8 +142,7 @@ def test_text_and_csv(told: Path, run_cli: RunCli) -> None:
     """Text ends with the head, CSV is data alone; the window stands on stderr both times."""
     text = run_cli("--ledger", told, "audit", "who", "s0", *ALL)
     lines = text.stdout.splitlines()
-    assert lines[2].split()[:6] == ["s0", "0", "@2", "night", "ada", "vision"]
-    assert "still held" in lines[-2]
+    assert lines[2].split()[:5] == ["s0:0", "@2", "night", "ada", "vision"]
     assert lines[-1].startswith("head 7:")
     csv = run_cli("--ledger", told, "audit", "who", "s0", "--csv", *ALL)
     header, *rows = csv.stdout.splitlines()
@@ -147,4 +155,5 @@ def test_by_default_the_last_week(told: Path, run_cli: RunCli) -> None:
     """Without a window the last seven days are meant, and what still runs is in them."""
     answer = document(run_cli, told, "audit", "who", "s0")
     (only,) = answer["intervals"]
-    assert (only["task"], only["start"]) == ("day", answer["window"]["from"])
+    assert (only["task"], only["start"], only["end"]) == ("day", answer["window"]["from"], None)
+    assert "still held" in run_cli("--ledger", told, "audit", "who", "s0").stdout

@@ -70,13 +70,13 @@ def _table(session: Session, rows: list[Line]) -> Table:
     if session.csv:
         return Table(tuple(map(Column, CSV)), rows)
     columns = (
-        Column(_("change")),
-        Column(_("id"), right=True, hide_empty=True),
-        Column(_("task"), style="strong", shrink=2, hide_empty=True),
-        Column(_("user"), shrink=1, hide_empty=True),
-        Column(_("project"), shrink=2, drop=1, hide_empty=True),
-        Column(_("where"), shrink=3, least=16),
-        Column(_("start"), drop=2, hide_empty=True),
+        Column("change"),
+        Column("id", right=True, hide_empty=True),
+        Column("task", style="strong", shrink=2, hide_empty=True),
+        Column("user", shrink=1, hide_empty=True),
+        Column("project", shrink=2, drop=1, hide_empty=True),
+        Column("where", shrink=3, least=16),
+        Column("start", drop=2, hide_empty=True),
     )
     return Table(columns, [(Cell(row[0], STYLES.get(row[0], "")), *row[1:]) for row in rows])
 

@@ -56,13 +56,13 @@ def _exact(episodes: list[Episode]) -> Table:
 
 def _table(session: Session, episodes: list[Episode]) -> Table:
     columns = (
-        Column(_("user"), style="strong", shrink=1),
-        Column(_("asked"), shrink=2, least=16),
-        Column(_("why not"), shrink=3, least=12),
-        Column(_("first")),
-        Column(_("last"), drop=1),
-        Column(_("times"), right=True),
-        Column(_("granted"), right=True, hide_empty=True),
+        Column("user", style="strong", shrink=1),
+        Column("asked", shrink=2, least=16),
+        Column("why not", shrink=3, least=12),
+        Column("first"),
+        Column("last", drop=1),
+        Column("times", right=True),
+        Column("granted", right=True, hide_empty=True),
     )
     rows = [
         (one.user, asked_text(one), _(REASONS.get(one.reason, one.reason)),

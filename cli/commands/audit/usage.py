@@ -76,13 +76,12 @@ def _exact(used: Usage) -> Table:
 
 
 def _table(used: Usage) -> Table:
-    names = {"user": _("user"), "project": _("project"), "server": _("server"), "task": _("task")}
     columns = (
-        *(Column(names[name], style="strong", shrink=1) for name in used.by),
-        Column(_("allocations"), right=True, drop=2),
-        Column(_("GPU-hours"), right=True),
-        Column(_("CPU-hours"), right=True, drop=1),
-        Column(_("of capacity"), right=True),
+        *(Column(name, style="strong", shrink=1) for name in used.by),
+        Column("allocations", right=True, drop=2),
+        Column("GPU-hours", right=True),
+        Column("CPU-hours", right=True, drop=1),
+        Column("of capacity", right=True),
     )
     rows = [
         (*(value or _("(none)") for value in row.values),

@@ -24,7 +24,19 @@ gpuledger audit who gpu-server-2:0                  one GPU, the last 7 days
 gpuledger audit who gpu-server-2 -S 2026-03-01T02:00 -E 2026-03-01T03:00
 gpuledger audit who gpu-server-[0-3]:0-1 --month last-month
 """
-CSV = "server gpu uuid allocation task user project start end".split()
+COLUMNS = (
+    Column("GPU", style="strong", shrink=1),
+    Column("id", right=True, style="dim", drop=3),
+    Column("task", shrink=3, least=12, drop=1),
+    Column("user", shrink=2),
+    Column("project", shrink=2, drop=4, hide_empty=True),
+    Column("start"),
+    Column("end"),
+    Column("held for", right=True, drop=2),
+)
+CSV_COLUMNS = (
+    "server", "gpu", "uuid", "allocation", "task", "user", "project", "start", "end",
+)  # fmt: skip
 
 Held = tuple[int, "Holding"]
 
@@ -48,11 +60,11 @@ def command(
         held, head = ledger.held(asked, window)
         session.notices(ledger)
     if session.json:
-        session.document(who(window, held, head))
+        session.document(who(window, held, head, now_us))
         return
     tell_window(session, window)
     if session.csv:
-        session.table(_exact(window, held))
+        session.table(_exact(window, held, now_us))
     elif held:
         session.table(_table(session, window, held, now_us))
     else:
@@ -60,40 +72,28 @@ def command(
     tell_head(session, head)
 
 
-def _exact(window: Window, held: list[Held]) -> Table:
+def _exact(window: Window, held: list[Held], now_us: int) -> Table:
     """The table for programs: the JSON document's intervals, row by row."""
     rows = []
     for gpu, holding in held:
-        start, end = clipped(window, holding)
+        start, end = clipped(window, holding, now_us)
         rows.append((
             holding.server, str(gpu), holding.uuid(gpu) or "", str(holding.allocation),
             holding.task, holding.user, holding.project or "",
             utc_text(start), "" if end is None else utc_text(end),
         ))  # fmt: skip
-    return Table(tuple(map(Column, CSV)), rows)
+    return Table(tuple(map(Column, CSV_COLUMNS)), rows)
 
 
 def _table(session: Session, window: Window, held: list[Held], now_us: int) -> Table:
-    columns = (
-        Column(_("server")),
-        Column(_("GPU"), right=True),
-        Column(_("id"), right=True),
-        Column(_("task"), style="strong", shrink=2),
-        Column(_("user"), shrink=1),
-        Column(_("project"), shrink=2, drop=1, hide_empty=True),
-        Column(_("start")),
-        Column(_("end")),
-        Column(_("held"), right=True, drop=2),
-    )
     rows = []
     for gpu, holding in held:
-        start, end = clipped(window, holding)
-        seconds = (
-            min(window.to_us, max(now_us, start)) - start if end is None else end - start
-        ) // 10**6
+        start, end = clipped(window, holding, now_us)
+        length_us = (now_us if end is None else end) - start
         rows.append((
-            holding.server, str(gpu), f"@{holding.allocation}", holding.task, holding.user,
+            f"{holding.server}:{gpu}", f"@{holding.allocation}", holding.task, holding.user,
             holding.project or "", local_text(start, session.zone),
-            _("still held") if end is None else local_text(end, session.zone), held_text(seconds),
+            _("still held") if end is None else local_text(end, session.zone),
+            held_text(max(0, length_us) // 1_000_000),
         ))  # fmt: skip
-    return Table(columns, rows)
+    return Table(COLUMNS, rows)
