@@ -30,7 +30,7 @@ Stored = tuple[int, bytes, bytes]
 class Reading(Protocol):
     """Read transactions of the file."""
 
-    def reading(self, ask: Callable[[sqlite3.Connection], Found]) -> Found:
+    def reading(self, ask: Callable[[sqlite3.Connection], Found], /) -> Found:
         """Run `ask` in one read transaction."""
         ...
 

@@ -35,7 +35,7 @@ class Readable(Protocol):
         """Events in order of seq."""
         ...
 
-    def reading(self, ask: Callable[[sqlite3.Connection], Found]) -> Found:
+    def reading(self, ask: Callable[[sqlite3.Connection], Found], /) -> Found:
         """Run `ask` in one read transaction."""
         ...
 

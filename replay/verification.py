@@ -50,7 +50,7 @@ class Verified(msgspec.Struct, frozen=True):
 class Checked(Protocol):
     """What a verification reads."""
 
-    def reading(self, ask: Callable[[sqlite3.Connection], Found]) -> Found:
+    def reading(self, ask: Callable[[sqlite3.Connection], Found], /) -> Found:
         """Run `ask` in one read transaction."""
         ...
 
