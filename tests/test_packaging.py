@@ -63,7 +63,7 @@ def wheel(
     if request.param == "sdist":
         apart = tmp_path_factory.mktemp("source")
         with tarfile.open(sdist) as packed:
-            # Python 3.11.2, Debian's, has no filters yet; from 3.12 to 3.13 their lack is warned of.
+            # Python 3.11.2, Debian's, has no filters yet; 3.12 and 3.13 warn of their lack.
             safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
             packed.extractall(apart, **safely)
         tree = apart / f"gpuledger-{gpuledger.__version__}"
