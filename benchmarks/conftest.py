@@ -1,4 +1,111 @@
 """The benchmarks: each stands beside its floor, measured in the same run.
 
-`pytest benchmarks` measures; `pytest benchmarks --benchmark-disable` only shows that they run.
+`pytest benchmarks` measures and prints one table; `pytest benchmarks --benchmark-disable` only
+shows that each still runs, on small inputs. A figure never fails, whatever it says; a benchmark
+that breaks does.
 """
+
+from __future__ import annotations
+
+import os
+import platform
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from figure import TIME, Compare, Figure, Goal, Side, figure, table
+
+FIGURES = pytest.StashKey[list[Figure]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[FIGURES] = []
+    # Times of whole rounds beside no floor say little; --benchmark-verbose shows them.
+    config.option.benchmark_quiet = True
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    figures = terminalreporter.config.stash[FIGURES]
+    if not figures:
+        return
+    terminalreporter.section("figures: ours beside its floor, medians of pairs in turns")
+    terminalreporter.write_line(
+        f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version},"
+        f" {os.cpu_count()} processors, {platform.system()} {platform.machine()}"
+    )
+    for line in table(figures):
+        terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def small(benchmark: BenchmarkFixture) -> bool:
+    """Whether this run only shows that everything still runs."""
+    return bool(benchmark.disabled)
+
+
+@pytest.fixture(scope="session")
+def small_session(request: pytest.FixtureRequest) -> bool:
+    """The same, for what is made once and used by many."""
+    return bool(request.config.getoption("benchmark_disable"))
+
+
+@pytest.fixture
+def compare(benchmark: BenchmarkFixture, request: pytest.FixtureRequest) -> Compare:
+    """See Compare."""
+
+    def measure(
+        name: str,
+        ours: Side,
+        floor: Side,
+        *,
+        against: str,
+        goal: Goal = TIME,
+        units: tuple[int, int] = (1, 1),
+        rounds: int = 20,
+    ) -> None:
+        ours_s: list[float] = []
+        floors_s: list[float] = []
+
+        def timed(side: Side) -> float:
+            work = side()
+            begun = perf_counter()
+            work()
+            return perf_counter() - begun
+
+        def one_round(work: Callable[[], object]) -> None:
+            begun = perf_counter()
+            work()
+            ours_s.append(perf_counter() - begun)
+
+        def make_ready() -> tuple[tuple[Callable[[], object]], dict[str, object]]:
+            floors_s.append(timed(floor))
+            return (ours(),), {}
+
+        benchmark.pedantic(one_round, setup=make_ready, rounds=rounds, warmup_rounds=0)
+        if benchmark.disabled:
+            return
+        floors_s.append(timed(floor))
+        found = figure(name, against, ours_s=ours_s, floors_s=floors_s, units=units, goal=goal)
+        benchmark.extra_info.update(found.facts())
+        request.config.stash[FIGURES].append(found)
+
+    return measure
+
+
+@pytest.fixture(scope="session")
+def traces() -> Path:
+    """The folder with the real cluster's trace and its pool."""
+    given = os.environ.get("GPULEDGER_TRACES")
+    beside = Path(__file__).resolve().parents[2] / "shared" / "traces"
+    folder = Path(given) if given else beside
+    if not (folder / "helios.csv.gz").is_file():
+        lacking = f"no helios.csv.gz in {folder}; set GPULEDGER_TRACES to the folder that has it"
+        if os.environ.get("CI", "").lower() not in ("", "0", "false"):
+            pytest.fail(lacking)
+        pytest.skip(lacking)
+    return folder
