@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -34,8 +34,8 @@ class Helios:
 
 
 @pytest.fixture(scope="module")
-def source(traces: Path, small_session: bool) -> Source:
-    return ledgers.helios_source(traces, FIRST_FEW if small_session else None)
+def source(traces: Path, small: bool) -> Source:
+    return ledgers.helios_source(traces, FIRST_FEW if small else None)
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_import(
     values = [msgspec.json.decode(event.data) for event in helios.ledger.log.read(0)]
     made: list[Ledger] = []
 
-    def ours() -> object:
+    def ours() -> Callable[[], object]:
         ledger = ledgers.helios_founded(tmp_path / f"import-{len(made)}.db", traces)
         made.append(ledger)
         return lambda: ledger.import_trace(source)

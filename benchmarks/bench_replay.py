@@ -30,9 +30,9 @@ class Long:
 
 
 @pytest.fixture(scope="module")
-def long(tmp_path_factory: pytest.TempPathFactory, small_session: bool) -> Iterator[Long]:
+def long(tmp_path_factory: pytest.TempPathFactory, small: bool) -> Iterator[Long]:
     path = tmp_path_factory.mktemp("replay") / "long.db"
-    with ledgers.aged(path, 400 if small_session else EVENTS, servers=SERVERS) as ledger:
+    with ledgers.aged(path, 400 if small else EVENTS, servers=SERVERS) as ledger:
         yield Long(ledger, ledger.head().seq, path)
 
 

@@ -42,15 +42,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(line)
 
 
-@pytest.fixture
-def small(benchmark: BenchmarkFixture) -> bool:
-    """Whether this run only shows that everything still runs."""
-    return bool(benchmark.disabled)
-
-
 @pytest.fixture(scope="session")
-def small_session(request: pytest.FixtureRequest) -> bool:
-    """The same, for what is made once and used by many."""
+def small(request: pytest.FixtureRequest) -> bool:
+    """Whether this run only shows that everything still runs."""
     return bool(request.config.getoption("benchmark_disable"))
 
 
@@ -86,7 +80,7 @@ def compare(benchmark: BenchmarkFixture, request: pytest.FixtureRequest) -> Comp
             floors_s.append(timed(floor))
             return (ours(),), {}
 
-        benchmark.pedantic(one_round, setup=make_ready, rounds=rounds, warmup_rounds=0)
+        benchmark.pedantic(one_round, setup=make_ready, rounds=rounds)  # type: ignore[no-untyped-call] # pytest-benchmark has no types here
         if benchmark.disabled:
             return
         floors_s.append(timed(floor))
