@@ -16,7 +16,7 @@ import msgspec
 from ..ledger.errors import BrokenChain, UnknownEvent
 from ..ledger.event import Event
 from . import catalogue as c
-from .fold_pool import Impossible, change_pool, create, mark_drained
+from .fold_pool import Impossible, change_pool, create, gone, mark_drained
 from .holding import Capacity, Holding
 from .piece import AllocationPiece, Piece, RefusalPiece, ServerPiece, TasksPiece
 
@@ -142,8 +142,9 @@ def end(
     for allocation_key, piece in ending.items():
         for share in piece.servers:
             key = "server:" + share.server
-            server = pieces[key]
-            assert isinstance(server, ServerPiece)
+            server = pieces.get(key)
+            if not isinstance(server, ServerPiece):  # a share of nothing, on a server that went
+                server = gone(share.server, 0)
             pieces[key] = server = _give_back(server, share)
             touched[key] = None
             closed.append(

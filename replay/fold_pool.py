@@ -76,8 +76,8 @@ def change_pool(pieces: Pieces, at: int, change: PoolChanged) -> tuple[list[str]
         if server.name in names:
             raise Impossible("server_there")
         names.append(server.name)
-        gone = pieces.get("server:" + server.name)
-        ended = gone.ended if isinstance(gone, ServerPiece) else 0
+        before = pieces.get("server:" + server.name)
+        ended = before.ended if isinstance(before, ServerPiece) else 0
         pieces["server:" + server.name] = _empty(_sound(server), ended)
     pieces[POOL] = PoolPiece(
         pool.ledger, tuple(names), change.limits or pool.limits, change.admins or pool.admins
@@ -100,10 +100,14 @@ def _remove(pieces: Pieces, key: str) -> None:
     if any(server.holders) or server.cpus_free < server.facts.cpus:
         raise Impossible("server_in_use")
     if server.ended:
-        gone = Server(server.facts.name, 0, ())
-        pieces[key] = ServerPiece(gone, (), 0, ended=server.ended)
+        pieces[key] = gone(server.facts.name, server.ended)
     else:
         del pieces[key]
+
+
+def gone(name: str, ended: int) -> ServerPiece:
+    """What stays of a removed server that had `ended` holdings."""
+    return ServerPiece(Server(name, 0, ()), (), 0, ended=ended)
 
 
 def _reshape(before: ServerPiece, facts: Server) -> ServerPiece:
