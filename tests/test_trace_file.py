@@ -160,7 +160,7 @@ def test_a_row_of_another_length_is_counted(source: Read) -> None:
         HEADER.replace(",", ";").encode(),
         b"\xff\xfe",
         b"\x1f\x8b",
-        gzip.compress(HEADER.encode())[:-4],
+        gzip.compress(HEADER.encode(), mtime=0)[:-4],
         gzip.compress(b"\xff", mtime=0),
     ],
 )
