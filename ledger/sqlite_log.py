@@ -74,7 +74,10 @@ class SqliteTurn:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object
     ) -> None:
-        self._check_process()
+        if kind is None:
+            self._check_process()
+        elif self._pid != os.getpid():
+            return
         writer = self._writer
         try:
             if kind is None:
