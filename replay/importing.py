@@ -17,6 +17,7 @@ from .rights import admin_by, by
 from .trace import Ends, TraceRow, Unusable, in_order, request
 
 TOO_EARLY = "it starts before the pool does"
+TOO_LATE = "it starts in the future"
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -62,7 +63,7 @@ def import_trace(
         if admin is None:
             return batch.refuse(Refusal("import", "not_permitted", actor.user), actor)
         _must_be_empty(batch)
-        return _Import(batch, source, actor, admin).run(progress)
+        return _Import(batch, source, who, admin).run(progress)
 
     outcome = allocator.batch(work)
     if isinstance(outcome, Refused):
@@ -128,8 +129,9 @@ class _Import:
             self._released += 1
 
     def _row(self, row: TraceRow, begins: int) -> None:
-        if row.start < begins:
-            self._unusable.append(Unusable(row.line, row.job, TOO_EARLY))
+        if row.start < begins or row.start > self._batch.now_us:
+            why = TOO_EARLY if row.start < begins else TOO_LATE
+            self._unusable.append(Unusable(row.line, row.job, why))
             return
         try:
             asked = request(row, self._seq)
@@ -148,8 +150,8 @@ class _Import:
             return
         granted = self._append(msgspec.structs.replace(decision, by=self._by), row.start)
         self._granted += 1
-        if row.end is not None:
-            self._ends.add(row.end, granted)
+        if row.end is not None and row.end <= self._batch.now_us:
+            self._ends.add(row.end, granted)  # what has not ended yet is still held
 
 
 def _why(error: GpuledgerError) -> str:
