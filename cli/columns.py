@@ -35,7 +35,7 @@ class Field(msgspec.Struct, frozen=True, gc=False):
 def choose(text: str, known: Sequence[str], *, option: str = "-o") -> tuple[Field, ...]:
     """The fields that a list names, in its order. Raises BadRequest."""
     places = {name.lower(): at for at, name in enumerate(known)}
-    fields = []
+    fields: list[Field] = []
     for part in text.split(","):
         name, percent, width = part.strip().partition("%")
         at = places.get(name.strip().lower())

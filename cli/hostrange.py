@@ -150,7 +150,9 @@ def _expand_one(part: str, text: str, field: str) -> list[str]:
     """The names of one part; its brackets multiply from the left."""
     if "[" not in part:
         return [part]
-    fixed, choices, total = [], [], 1
+    fixed: list[str] = []
+    choices: list[list[str]] = []
+    total = 1
     rest = part
     while "[" in rest:
         before, _, rest = rest.partition("[")

@@ -225,7 +225,8 @@ def _admins(file: TomlFile, resolve_user: ResolveUser, resolve_group: ResolveGro
     where: Where = ("admins",)
     table = file.table(file.root.get("admins", {}), where)
     file.only(table, ADMINS, where)
-    users, groups = [], []
+    users: list[AdminUser] = []
+    groups: list[AdminGroup] = []
     for user in file.texts(table, (*where, "users"), most=256):
         identity = resolve_user(user)
         if identity is None:

@@ -53,5 +53,5 @@ class Facts:
 
     def items(self, name: str) -> tuple[Any, ...]:
         """A list of facts; empty where there is none."""
-        value = self._facts.get(name)
+        value: Any = self._facts.get(name)
         return tuple(value) if isinstance(value, (tuple, list)) else ()

@@ -142,7 +142,7 @@ def _locked(facts: Facts) -> Said:
     """Who holds the lock, as far as it is known."""
     waited = f"{facts.raw('waited_s') or 0:g}"
     since = facts.raw("since_us")
-    parts = []
+    parts: list[str] = []
     if facts.raw("user"):
         parts.append(facts.text("user"))
     if facts.raw("pid") is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ..ledger.errors import GpuledgerError
 
@@ -82,13 +82,13 @@ class TomlFile:
             if key not in known:
                 self.fail((*where, key), f"one of {', '.join(known)}", key, problem="unknown")
 
-    def table(self, value: object, where: Where) -> Table:
+    def table(self, value: Any, where: Where) -> Table:  # noqa: ANN401 - what TOML holds
         """The value as a table."""
         if not isinstance(value, dict):
             self.fail(where, "a table", value)
         return value
 
-    def tables(self, value: object, where: Where) -> list[Table]:
+    def tables(self, value: Any, where: Where) -> list[Table]:  # noqa: ANN401 - what TOML holds
         """The value as a list of tables, `[[…]]`."""
         if not isinstance(value, list):
             self.fail(where, f"tables written [[{key_text(where, bare=True)}]]", value)
@@ -110,7 +110,7 @@ class TomlFile:
 
     def texts(self, table: Table, where: Where, *, most: int) -> tuple[str, ...]:
         """The list of different texts at `where`; empty where it is absent."""
-        value = table.get(str(where[-1]), [])
+        value: Any = table.get(str(where[-1]), [])
         if not isinstance(value, list):
             self.fail(where, "a list of texts in brackets", value)
         texts = tuple(self._text(one, where, most) for one in value)

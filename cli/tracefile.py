@@ -75,7 +75,8 @@ def _rows(text: str, path: str) -> tuple[list[TraceRow], list[Unusable]]:
     rows: list[TraceRow] = []
     unusable: list[Unusable] = []
     lines = _lines(text)
-    _, header = next(lines, (1, []))
+    nothing: tuple[int, list[str]] = (1, [])
+    _, header = next(lines, nothing)
     places = _places(header if isinstance(header, list) else [], path)
     for line, cells in lines:
         if isinstance(cells, str):

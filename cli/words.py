@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .printable import printable
 
@@ -32,7 +32,7 @@ def _(text: str, many: str | None = None, count: int = 1) -> str:
     return catalogue.ngettext(text, many, count)
 
 
-def quoted(value: object, most: int = MOST_SHOWN) -> str:
+def quoted(value: Any, most: int = MOST_SHOWN) -> str:  # noqa: ANN401 - any fact
     """A value as it stands in a sentence: texts in quotes, escaped and cut, the rest plain."""
     if isinstance(value, (tuple, list)):
         return quoted(" ".join(str(one) for one in value), most)

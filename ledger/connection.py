@@ -35,7 +35,7 @@ def place_of(path: str) -> Place:
     except (FileNotFoundError, NotADirectoryError):
         raise LedgerMissing(path) from None
     except PermissionError as error:
-        raise NotPermitted(path, "read") from error
+        raise NotPermitted(path, "read", group_of(path)) from error
     except OSError as error:
         raise StorageFailed(path, error.strerror or str(error)) from error
     if stat.S_ISDIR(found.st_mode):

@@ -70,7 +70,10 @@ def group_of(path: str) -> str | None:
     try:
         import grp
 
-        found = os.stat(path)
+        try:
+            found = os.stat(path)
+        except PermissionError:  # Closed already by its folder, which names the group as well.
+            found = os.stat(os.path.dirname(path))
         if found.st_mode & (stat.S_IRGRP | stat.S_IWGRP):
             return grp.getgrgid(found.st_gid).gr_name
     except (ImportError, KeyError, OSError):
