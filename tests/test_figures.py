@@ -11,7 +11,8 @@ from figure import RATE, TIME, Goal, figure, interval, table
 
 def coverage(count: int, low: int, high: int) -> float:
     """How often the true median lies between these two order statistics, counted from 1."""
-    return sum(comb(count, below) for below in range(low, high)) / 2**count
+    within: int = sum(comb(count, below) for below in range(low, high))
+    return within / 2.0**count
 
 
 @pytest.mark.parametrize("count", [6, 7, 12, 20, 60, 200])
