@@ -33,10 +33,14 @@ def test_a_drift_of_the_machine_cancels() -> None:
 
 def test_rates_and_times() -> None:
     """Twice the time for the same work is 2 × the time and half the rate, and units count."""
-    told = {"ours_s": [2.0] * 6, "floors_s": [1.0] * 7}
-    assert figure("", "", **told, goal=TIME).ratio == 2.0
-    assert figure("", "", **told, goal=RATE).ratio == 0.5
-    assert figure("", "", **told, units=(4, 1)).ratio == 0.5
+
+    def ratio(goal: Goal, units: tuple[int, int]) -> float:
+        both = [2.0] * 6, [1.0] * 7
+        return figure("", "", ours_s=both[0], floors_s=both[1], goal=goal, units=units).ratio
+
+    assert ratio(TIME, (1, 1)) == 2.0
+    assert ratio(RATE, (1, 1)) == 0.5
+    assert ratio(TIME, (4, 1)) == 0.5
 
 
 @pytest.mark.parametrize(
