@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-GROUP = "gpultest"
-MEMBERS = tuple(f"gpultest{number}" for number in range(1, 6))
-OUTSIDER = "gpultestx"
+GROUP = f"gpl{os.getpid()}"
+MEMBERS = tuple(f"{GROUP}-{number}" for number in range(1, 6))
+OUTSIDER = f"{GROUP}-x"
 NAMELESS = 64_321
 
 
@@ -142,11 +142,12 @@ def a_program(root: Path, python: Path) -> Iterator[Program]:
     """Install the source tree and what it needs for everybody; remove it again."""
     folder = Path(tempfile.mkdtemp(prefix="gpuledger-test-", dir="/var/tmp"))
     folder.chmod(0o755)
-    site = folder / "site"
+    site, source = folder / "site", folder / "source"
     try:
+        shutil.copytree(root, source, ignore=shutil.ignore_patterns("build", ".*", "__pycache__"))
         subprocess.run(
             [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-             "--constraint", root / "constraints.txt", "--target", site, root],
+             "--constraint", root / "constraints.txt", "--target", site, source],
             check=True, umask=0o022, capture_output=True, timeout=300,
         )  # fmt: skip
         yield Program(python, site, folder)

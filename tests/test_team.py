@@ -177,7 +177,7 @@ def test_sudo_records_both(program: Program, team: Team) -> None:
     """Through sudo the actor is root, and the caller's uid and name stand beside it."""
     path = made(program, "sudo")
     ada = team.members[0]
-    rule = Path("/etc/sudoers.d/gpuledger-test")
+    rule = Path(f"/etc/sudoers.d/{GROUP}")
     rule.write_text(f"%{GROUP} ALL=(root) NOPASSWD: ALL\n")
     try:
         done = program.run(
