@@ -1,7 +1,8 @@
 """A program that uses a log, for tests that need a process of their own: COMMAND PATH [NUMBER].
 
 `hold` takes a turn, says `held`, appends one event, and ends with the next line of its input;
-`append` appends NUMBER events and says each seq once it is acknowledged; `read` reads over and
+`append` appends NUMBER events and says each seq once it is acknowledged; `stay` does so and keeps
+the log open until the next line of its input; `read` reads over and
 over until its input ends and says how often; `head` says the last seq.
 """
 
@@ -52,8 +53,10 @@ def main(command: str, path: str, number: str = "1") -> None:
     log = SqliteLog(path)
     if command == "hold":
         hold(log)
-    elif command == "append":
+    elif command in ("append", "stay"):
         append(log, int(number))
+        if command == "stay":
+            sys.stdin.readline()
     elif command == "read":
         read(log)
     else:

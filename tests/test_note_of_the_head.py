@@ -108,7 +108,7 @@ def test_a_tail_that_sqlite_forgot_is_named(ledger_path: Path, cut: str) -> None
         assert said(holder) == "held"
         holder.kill()
         holder.wait()
-    with child("append", ledger_path, 20) as writer:
+    with child("stay", ledger_path, 20) as writer:
         assert [said(writer) for _ in range(20)][-1] == "24"
         writer.kill()
         writer.wait()
