@@ -1,0 +1,185 @@
+"""Invariant 6: what was acknowledged is there, whenever the program is killed or the disk fails."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+import forging
+from conftest import RunCli
+from gpuledger.handle import Ledger
+from prefixes import Booked
+from small_pools import ledger, pool
+
+Record = Callable[[str, object], None]
+LONGEST_S = 0.6
+"""A loop is killed at a random moment of its first so many seconds: two to six commands."""
+
+CALLS = ("pwrite64", "fdatasync", "ftruncate", "unlink", "flock", "write")
+"""What the program asks of the kernel between its answer and the disk, each a place to die."""
+
+
+class Worker:
+    """Runs commands on one ledger and remembers which of them were acknowledged."""
+
+    def __init__(self, path: Path, command: Sequence[str], env: dict[str, str], seed: str) -> None:
+        self.path, self.command, self.env = path, command, env
+        self.random = Random(seed)
+        self.granted: dict[int, str] = {}
+        self.ended: set[int] = set()
+        self.tried = 0
+
+    def words(self) -> list[str]:
+        """The next command: an allocate, or a release of what may still run."""
+        self.tried += 1
+        running = sorted(self.granted.keys() - self.ended)
+        if running and self.random.random() < 0.5:
+            chosen = running if len(running) > 3 else [self.random.choice(running)]
+            return ["release", "--if-held", *(f"@{number}" for number in chosen)]
+        return ["allocate", f"t{self.tried}", str(self.random.randint(1, 2))]
+
+    def start(self, words: list[str], *before: str) -> subprocess.Popen[str]:
+        """Start a command, below the program `before` where one is given."""
+        return subprocess.Popen(
+            [*before, *self.command, "--ledger", str(self.path), *words, "--json"],
+            env=self.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def heard(self, words: list[str], said: str) -> None:
+        """Take an answer for what it says, were it the last words of a killed program."""
+        with contextlib.suppress(json.JSONDecodeError):
+            answer: dict[str, Any] = json.loads(said)
+            if "allocation" in answer:
+                self.granted[answer["allocation"]] = words[1]
+            self.ended |= {one["allocation"] for one in answer.get("released", ())}
+
+    def killed_after(self, seconds: float) -> bool:
+        """Run commands one after the other until the time is up, and kill the one that runs."""
+        end = time.monotonic() + seconds
+        while True:
+            words = self.words()
+            with self.start(words) as program:
+                try:
+                    said, _ = program.communicate(timeout=max(0.0, end - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    program.kill()
+                    said, _ = program.communicate()
+                self.heard(words, said)
+                if program.returncode < 0:
+                    return True
+                assert program.returncode in (0, 4), said
+
+    def check(self) -> None:
+        """What was acknowledged is there, nothing contradicts itself, nobody holds the lock."""
+        rows = forging.rows(self.path)
+        booked = Booked().follow(rows)
+        there = {row.seq: json.loads(row.data) for row in rows}
+        for number, task in self.granted.items():
+            assert there[number]["task"] == task
+        assert self.ended.isdisjoint(booked.owned)
+        with Ledger(str(self.path), lock_timeout_s=0.0) as book:
+            assert book.verify().problems == ()
+            assert set(booked.owned) == {piece.id for piece in book.state().allocations()}
+            with book.log.turn(0.0):
+                pass
+
+    def goes_on(self, run_cli: RunCli) -> None:
+        """The next command works at once."""
+        words = self.words()
+        answer = run_cli("--ledger", self.path, *words, "--lock-timeout", "0", "--json")
+        assert answer.returncode in (0, 4), answer
+        self.heard(words, answer.stdout)
+
+
+@pytest.fixture
+def worker(
+    ledger_path: Path, cli_command: Sequence[str], cli_env: dict[str, str], rng_seed: int
+) -> Worker:
+    ledger(ledger_path, pool(2, 8, 64)).close()
+    return Worker(ledger_path, cli_command, cli_env, str(rng_seed))
+
+
+def test_killed_at_random_moments(
+    worker: Worker, full: bool, run_cli: RunCli, record_property: Record
+) -> None:
+    """Whenever a loop of commands is killed, what it acknowledged is there and others go on."""
+    kills = 300 if full else 20
+    for _ in range(kills):
+        assert worker.killed_after(worker.random.uniform(0.02, LONGEST_S))
+        worker.check()
+        worker.goes_on(run_cli)
+    record_property("kills", kills)
+    record_property("acknowledged grants and ends", (len(worker.granted), len(worker.ended)))
+    record_property("events", len(forging.rows(worker.path)))
+
+
+Hit = tuple[list[str], int, str]
+
+
+def places(worker: Worker, call: str, what: str, *, full: bool) -> Iterator[Hit]:
+    """Run commands, each hit at a later call of that kind than the one before, until none is.
+
+    Yields words, exit code, and all that was said. Of the many writes a sample takes every third.
+    """
+    stride = 1 if full or call != "pwrite64" else 3
+    trace = worker.path.with_name("trace")
+    for number in itertools.count(1, stride):
+        words = worker.words()
+        inject = f"inject={call}:{what}:when={number}"
+        strace = ["strace", "-f", "-qq", "-o", str(trace), "-e", f"trace={call}", "-e", inject]
+        with worker.start(words, *strace) as program:
+            said, complaint = program.communicate()
+        worker.heard(words, said)
+        if program.returncode >= 0 and "INJECTED" not in trace.read_text():
+            assert program.returncode in (0, 4)
+            return
+        yield words, program.returncode, said + complaint
+
+
+@pytest.mark.needs("strace")
+@pytest.mark.parametrize("call", CALLS)
+def test_killed_at_each_call_of_the_kernel(
+    worker: Worker, call: str, full: bool, run_cli: RunCli, record_property: Record
+) -> None:
+    """Killed before each write, sync, cut, removal and lock, a command leaves all or nothing."""
+    number = -1
+    for number, (words, code, _) in enumerate(places(worker, call, "signal=SIGKILL", full=full)):
+        assert code == -9, words
+        worker.check()
+        worker.goes_on(run_cli)
+    assert number >= 0
+    record_property(f"places of {call}", number + 1)
+    worker.check()
+
+
+@pytest.mark.needs("strace")
+@pytest.mark.parametrize(
+    "failure", ["fdatasync EIO", "pwrite64 ENOSPC", "pwrite64 EIO", "ftruncate EIO"]
+)
+def test_a_disk_that_fails(
+    worker: Worker, failure: str, full: bool, run_cli: RunCli, record_property: Record
+) -> None:
+    """A write or sync that fails is told, or does no harm; nothing acknowledged is ever lost."""
+    call, error = failure.split()
+    told = number = 0
+    for number, (words, code, said) in enumerate(places(worker, call, f"error={error}", full=full)):
+        assert "Traceback" not in said, words
+        assert code in (0, 4, 74), (words, said)
+        told += code == 74
+        worker.check()
+        worker.goes_on(run_cli)
+    record_property(f"{call} {error}: places, failures told", (number + 1, told))
+    assert told
+    worker.check()
