@@ -34,7 +34,7 @@ class Holding(Record, frozen=True):
 
     def uuid(self, gpu: int) -> str | None:
         """The UUID that GPU `gpu` had when it was granted, where known."""
-        return self.uuids[self.gpus.index(gpu)] if self.uuids else None
+        return dict(zip(self.gpus, self.uuids or (), strict=False)).get(gpu)
 
 
 class Capacity(Record, frozen=True):
