@@ -1,0 +1,99 @@
+"""A second reader, written from docs/FORMAT.md alone: it shares no code with gpuledger.
+
+`verify_ledger.py LEDGER [MICROSECONDS ...]` prints head, faults and who held what at an instant.
+"""
+# ruff: noqa: ANN401, D103, T201 - any JSON is read; small functions say it by name
+
+import json
+import sqlite3
+import sys
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+
+def integer(text: str) -> int | str:
+    return int(text) if abs(int(text)) < 2**53 else text
+
+
+def canonical(value: object) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def event_hash(row: tuple[Any, ...]) -> bytes:
+    seq, at, kind, version, actor, key, data, prev, _ = row
+    front = canonical([1, seq, at, kind.decode(), version, actor.decode(), key and key.decode()])
+    return sha256(b"\0" + front[:-1] + b"," + data + b',"' + prev.hex().encode() + b'"]').digest()
+
+
+def check(pool: Any, running: Any, name: str) -> None:
+    """Raise where a server has not the GPUs or the CPUs for the shares that run there."""
+    cpus, cards = pool[name]
+    shares = [share for taken in running.values() for share in taken if share["server"] == name]
+    gpus = [gpu for share in shares for gpu in share["gpus"]]
+    if len(set(gpus)) < len(gpus) or not set(gpus) <= cards.keys():
+        raise ValueError("a GPU is held twice, or is not there")
+    if sum(share["cpus"] for share in shares) > cpus or any(share["cpus"] < 0 for share in shares):
+        raise ValueError("more CPUs than there are, or fewer than none")
+
+
+def settle(pool: Any, running: Any, server: Any, there: bool) -> None:
+    """Give a server its facts; raise where a held card goes. One with another UUID is another."""
+    name, cards = server["name"], {card["index"]: card.get("uuid") for card in server["gpus"]}
+    if (name in pool) != there or len(cards) < len(server["gpus"]):
+        raise ValueError("a server is not there, or is already, or has a GPU twice")
+    before = pool[name][1] if there else {}
+    same = {gpu: uuid for gpu, uuid in cards.items() if len({uuid, before.get(gpu), None}) < 3}
+    pool[name] = server["cpus"], same
+    check(pool, running, name)
+    pool[name] = server["cpus"], cards
+
+
+def fold(pool: Any, running: Any, seq: int, kind: str, data: Any) -> None:
+    """Change pool and running allocations as the event says; raise where it is void."""
+    for number in [*data.get("allocations", []), *data.get("ended", [])]:
+        del running[number]
+    if (kind == "ledger.reset" and running) or (kind == "ledger.created" and pool):
+        raise ValueError("it leaves allocations, or there is a pool already")
+    if kind == "allocation.granted":
+        running[seq] = data["servers"]
+        for share in data["servers"]:
+            check(pool, running, share["server"])
+    for name in data.get("removed", []):
+        settle(pool, running, {"name": name, "cpus": 0, "gpus": []}, there=True)
+        del pool[name]
+    for server in data.get("changed", []):
+        settle(pool, running, server, there=True)
+    for server in data["pool"]["servers"] if "pool" in data else data.get("added", []):
+        settle(pool, running, server, there=False)
+
+
+def verify(path: str, instants: list[int]) -> dict[str, Any]:
+    log = sqlite3.connect(f"{Path(path).resolve().as_uri()}?mode=ro", uri=True)
+    log.text_factory = bytes
+    rows = log.execute("SELECT * FROM events ORDER BY seq").fetchall()
+    log.close()
+    held: dict[int, dict[str, int]] = {instant: {} for instant in instants}
+    pool, running, wrong, head, at = {}, {}, [], (0, bytes(32)), 0
+    for row, until in zip(rows, [*(row[1] for row in rows[1:]), 2**63], strict=True):
+        try:
+            if (row[0] - 1, row[7]) != head or row[1] < at or event_hash(row) != row[8]:
+                wrong.append(f"{row[0]}: it does not fit its hash, or what is before it")
+            data = json.loads(row[6], parse_int=integer, parse_float=str, parse_constant=str)
+            if canonical(data) != row[6]:
+                wrong.append(f"{row[0]}: its data is not canonical")
+            trial = dict(pool), dict(running)
+            fold(*trial, row[0], row[2].decode(), data)
+            pool, running = trial
+        except (ValueError, KeyError) as error:  # void as a whole, or no JSON at all
+            wrong.append(f"{row[0]}: {error!r}")
+        head, at = (row[0], row[8]), row[1]
+        for instant in (one for one in instants if at <= one < until):
+            shares = ((number, it) for number, taken in running.items() for it in taken)
+            held[instant] = {f"{it['server']}:{gpu}": n for n, it in shares for gpu in it["gpus"]}
+    return {"head": [head[0], head[1].hex()], "wrong": wrong, "held": held}
+
+
+if __name__ == "__main__":
+    print(json.dumps(found := verify(sys.argv[1], [int(word) for word in sys.argv[2:]])))
+    sys.exit(bool(found["wrong"]))
