@@ -34,7 +34,7 @@ def readable(db: Database) -> None:
 
 def migrate(connection: sqlite3.Connection, sets: Sequence[Migrations] = ()) -> None:
     """Apply the ledger's migrations and those of the stores `sets`, within an open transaction."""
-    db = Database(connection)
+    db = Database(connection, execute_plugins=False)
     for each in (migrations, *sets):
         each.apply(db)
 
@@ -45,7 +45,7 @@ def remake(connection: sqlite3.Connection, store: Migrations) -> None:
     A migration that is recorded as applied would be passed over, so its record goes first;
     each is expected to make what it makes only where that is not there.
     """
-    db = Database(connection)
+    db = Database(connection, execute_plugins=False)
     record = db.table(store.migrations_table)
     assert isinstance(record, Table)
     if record.exists():
