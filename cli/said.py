@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import msgspec
 
@@ -53,5 +53,7 @@ class Facts:
 
     def items(self, name: str) -> tuple[Any, ...]:
         """A list of facts; empty where there is none."""
-        value: Any = self._facts.get(name)
-        return tuple(value) if isinstance(value, (tuple, list)) else ()
+        value = self._facts.get(name)
+        if not isinstance(value, (tuple, list)):
+            return ()
+        return tuple(cast("Sequence[Any]", value))

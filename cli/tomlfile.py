@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, NoReturn
+from typing import NoReturn, cast
 
 from ..ledger.errors import GpuledgerError
 
@@ -82,17 +82,18 @@ class TomlFile:
             if key not in known:
                 self.fail((*where, key), f"one of {', '.join(known)}", key, problem="unknown")
 
-    def table(self, value: Any, where: Where) -> Table:  # noqa: ANN401 - what TOML holds
+    def table(self, value: object, where: Where) -> Table:
         """The value as a table."""
         if not isinstance(value, dict):
             self.fail(where, "a table", value)
-        return value
+        return cast("Table", value)
 
-    def tables(self, value: Any, where: Where) -> list[Table]:  # noqa: ANN401 - what TOML holds
+    def tables(self, value: object, where: Where) -> list[Table]:
         """The value as a list of tables, `[[…]]`."""
         if not isinstance(value, list):
             self.fail(where, f"tables written [[{key_text(where, bare=True)}]]", value)
-        return [self.table(one, (*where, at)) for at, one in enumerate(value)]
+        listed = cast("list[object]", value)
+        return [self.table(one, (*where, at)) for at, one in enumerate(listed)]
 
     def number(self, table: Table, where: Where, *, least: int = 1, most: int) -> int | None:
         """The whole number at `where`, whose last part is its key; None where it is absent."""
@@ -110,10 +111,10 @@ class TomlFile:
 
     def texts(self, table: Table, where: Where, *, most: int) -> tuple[str, ...]:
         """The list of different texts at `where`; empty where it is absent."""
-        value: Any = table.get(str(where[-1]), [])
+        value = table.get(str(where[-1]), [])
         if not isinstance(value, list):
             self.fail(where, "a list of texts in brackets", value)
-        texts = tuple(self._text(one, where, most) for one in value)
+        texts = tuple(self._text(one, where, most) for one in cast("list[object]", value))
         for at, text in enumerate(texts):
             if text in texts[:at]:
                 self.fail(where, "each name once", text)

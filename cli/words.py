@@ -9,9 +9,9 @@ while there is none, nothing is loaded. Extract with `xgettext --keyword=_:1 --k
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from .printable import printable
 
@@ -32,10 +32,10 @@ def _(text: str, many: str | None = None, count: int = 1) -> str:
     return catalogue.ngettext(text, many, count)
 
 
-def quoted(value: Any, most: int = MOST_SHOWN) -> str:  # noqa: ANN401 - any fact
+def quoted(value: object, most: int = MOST_SHOWN) -> str:
     """A value as it stands in a sentence: texts in quotes, escaped and cut, the rest plain."""
     if isinstance(value, (tuple, list)):
-        return quoted(" ".join(str(one) for one in value), most)
+        return quoted(" ".join(map(str, cast("Sequence[object]", value))), most)
     shown = printable(str(value))
     if len(shown) > most:
         shown = f"{shown[: most - 1]}…"
