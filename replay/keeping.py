@@ -7,6 +7,7 @@ that many writers do not fold each other's events again and again.
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from contextlib import suppress
 
@@ -110,7 +111,20 @@ class Keeping(threading.local):
             self.save(turn)
 
     def save(self, turn: Turn) -> Header:
-        """Write touched pieces, new projection rows and the header into the turn's transaction."""
+        """Write touched pieces, new projection rows and the header into the turn's transaction.
+
+        Where a table is gone or has another shape, all of them are made and filled anew.
+        """
+        try:
+            return self._save(turn)
+        except sqlite3.Error as error:
+            if not snapshot_store.is_shape(error):
+                raise
+        snapshot_store.make_anew(turn.connection)
+        self._replay_everything(turn)
+        return self._save(turn)
+
+    def _save(self, turn: Turn) -> Header:
         assert self._state is not None
         conn = turn.connection
         before = None if self._rewrite else self._current_header(turn)

@@ -15,7 +15,7 @@ import msgspec
 
 from ..ledger.canonical import encode_record
 from .holding import Capacity, Holding
-from .snapshot_store import Misfit, missing
+from .snapshot_store import FITTING, Misfit
 
 RUN = 2_000
 """Rows read at a time, so that no read transaction lasts."""
@@ -65,10 +65,11 @@ def append(
 
 def on_server(conn: sqlite3.Connection, server: str, count: int) -> list[Holding]:
     """All ended holdings of a server, which counts `count` of them. Raises Misfit."""
-    rows = conn.execute(
-        "SELECT n, server, ended, CAST(value AS BLOB), digest FROM holdings"
-        " WHERE server = ? ORDER BY n", (server,),
-    ).fetchall()  # fmt: skip
+    with FITTING:
+        rows = conn.execute(
+            "SELECT n, server, ended, CAST(value AS BLOB), digest FROM holdings"
+            " WHERE server = ? ORDER BY n", (server,),
+        ).fetchall()  # fmt: skip
     found = [_holding(row) for row in rows]
     ordinals = [holding.ordinal for holding in found[:count]]
     if ordinals != list(range(1, count + 1)):
@@ -97,10 +98,11 @@ def since(
 
 
 def _stretch(conn: sqlite3.Connection, first: int, last: int) -> list[Holding]:
-    rows = conn.execute(
-        "SELECT n, server, ended, CAST(value AS BLOB), digest FROM holdings"
-        " WHERE n BETWEEN ? AND ? ORDER BY n", (first, last),
-    ).fetchall()  # fmt: skip
+    with FITTING:
+        rows = conn.execute(
+            "SELECT n, server, ended, CAST(value AS BLOB), digest FROM holdings"
+            " WHERE n BETWEEN ? AND ? ORDER BY n", (first, last),
+        ).fetchall()  # fmt: skip
     return [_holding(row) for row in rows]
 
 
@@ -125,11 +127,11 @@ def _first_after(
 
 def _holding(row: tuple[int, str, int, bytes, bytes]) -> Holding:
     number, server, ended, value, stored = row
-    if digest(number, value) != stored:
-        raise Misfit(f"row {number} of the holdings was changed")
     try:
+        if digest(number, value) != stored:
+            raise Misfit(f"row {number} of the holdings was changed")
         holding = _HOLDING(value)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, TypeError) as error:
         raise Misfit(f"row {number} of the holdings is none") from error
     if holding.server != server or holding.end != ended:
         raise Misfit(f"row {number} of the holdings was changed")
@@ -138,20 +140,24 @@ def _holding(row: tuple[int, str, int, bytes, bytes]) -> Holding:
 
 def capacities(conn: sqlite3.Connection, last: int) -> list[Capacity]:
     """What each server offered from when on, up to row `last`. Raises Misfit."""
-    rows = conn.execute(
-        "SELECT n, CAST(value AS BLOB), digest FROM capacity WHERE n <= ? ORDER BY n", (last,)
-    ).fetchall()
+    with FITTING:
+        rows = conn.execute(
+            "SELECT n, CAST(value AS BLOB), digest FROM capacity WHERE n <= ? ORDER BY n", (last,)
+        ).fetchall()
     if [row[0] for row in rows] != list(range(1, last + 1)):
         raise Misfit("a row of the capacities is missing")
-    if any(digest(number, value) != stored for number, value, stored in rows):
-        raise Misfit("a row of the capacities was changed")
-    return [_CAPACITY(value) for _, value, _ in rows]
+    try:
+        if any(digest(number, value) != stored for number, value, stored in rows):
+            raise Misfit("a row of the capacities was changed")
+        return [_CAPACITY(value) for _, value, _ in rows]
+    except (msgspec.DecodeError, TypeError) as error:
+        raise Misfit("a row of the capacities is none") from error
 
 
 def stored(conn: sqlite3.Connection, holdings: int, capacity: int) -> bytes:
     """SHA-256 over every column of the rows up to these last row numbers. Raises Misfit."""
     summed = sha256()
-    try:
+    with FITTING:
         for row in conn.execute(
             "SELECT n, CAST(server AS BLOB), ended, CAST(value AS BLOB), digest FROM holdings"
             " WHERE n <= ? ORDER BY n", (holdings,),
@@ -162,6 +168,4 @@ def stored(conn: sqlite3.Connection, holdings: int, capacity: int) -> bytes:
             (capacity,),
         ):
             summed.update(repr(row).encode())
-    except sqlite3.OperationalError as error:
-        raise missing(error) from error
     return summed.digest()

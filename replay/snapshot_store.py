@@ -29,6 +29,35 @@ class Misfit(Exception):
         self.why = why
 
 
+_ERROR, _CONSTRAINT, _MISMATCH = 1, 19, 20
+
+
+def is_shape(error: BaseException | None) -> bool:
+    """Whether SQLite complains of a store's shape: a table, column or text that is none.
+
+    A failing disk or a malformed file is another matter. What Python cannot decode has no code.
+    """
+    code = getattr(error, "sqlite_errorcode", _ERROR) & 0xFF
+    return isinstance(error, sqlite3.Error) and code in (_ERROR, _CONSTRAINT, _MISMATCH)
+
+
+class _Fitting:
+    """Around a question to the stores: raises Misfit where their shape is not what it was."""
+
+    def __enter__(self) -> None:
+        """Nothing to do."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        """Say it as a Misfit."""
+        if is_shape(error):
+            raise Misfit(str(error)) from error
+
+
+FITTING = _Fitting()
+
+
 class Header(msgspec.Struct, frozen=True, gc=False):
     """Where a snapshot stands. `state_hash` and `hash` are 32 bytes; the counts are last row
     numbers.
@@ -56,27 +85,22 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 def read_header(conn: sqlite3.Connection) -> Header | None:
     """The header, or None where no snapshot is saved. Raises Misfit."""
-    try:
+    with FITTING:
         row = conn.execute(
             "SELECT seq, hash, fold, state_hash, holdings, capacity, digest FROM snapshot"
         ).fetchone()
-    except sqlite3.OperationalError as error:
-        raise missing(error) from error
     if row is None:
         return None
     header = Header(*row[:6])
-    if header.digest() != row[6]:
+    try:
+        unchanged = header.digest() == row[6]
+    except (ValueError, TypeError, AttributeError):  # a number too great, or of another type
+        unchanged = False
+    if not unchanged:
         raise Misfit("the snapshot's header was changed")
     if header.fold != FOLD_VERSION:
         raise Misfit(f"the snapshot was made by fold {header.fold}")
     return header
-
-
-def missing(error: sqlite3.OperationalError) -> Exception:
-    """Misfit for a table or column that is gone; any other error as it is."""
-    if "no such" in str(error):
-        return Misfit(str(error))
-    return error
 
 
 def load(conn: sqlite3.Connection) -> Snapshot | None:
@@ -90,10 +114,8 @@ def load(conn: sqlite3.Connection) -> Snapshot | None:
     found = conn.execute("SELECT at, hash FROM events WHERE seq = ?", (header.seq,)).fetchone()
     if found is None or found[1] != header.hash:
         raise Misfit(f"the snapshot stands at seq {header.seq}, which the log does not have so")
-    try:
+    with FITTING:
         rows = conn.execute("SELECT key, CAST(value AS BLOB), digest FROM pieces").fetchall()
-    except sqlite3.OperationalError as error:
-        raise missing(error) from error
     state = {key: _piece(key, value, digest) for key, value, digest in rows}
     summed = pieces_of.total([row[2] for row in rows]).to_bytes(32, "big")
     if summed != header.state_hash:
@@ -102,12 +124,12 @@ def load(conn: sqlite3.Connection) -> Snapshot | None:
 
 
 def _piece(key: str, value: bytes, digest: bytes) -> Piece:
-    if pieces_of.digest(key, value) != digest:
-        raise Misfit(f"the piece {key} was changed")
     try:
-        return pieces_of.decode(key, value)
-    except (msgspec.DecodeError, KeyError) as error:
+        if pieces_of.digest(key, value) == digest:
+            return pieces_of.decode(key, value)
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
         raise Misfit(f"the piece {key} is none") from error
+    raise Misfit(f"the piece {key} was changed")
 
 
 def save(
@@ -160,11 +182,16 @@ def drop(conn: sqlite3.Connection) -> int:
         dropped = conn.execute("DELETE FROM snapshot").rowcount
         for table in ("pieces", "holdings", "capacity"):
             conn.execute(f"DELETE FROM {table}")  # noqa: S608 - three fixed names
-    except sqlite3.OperationalError as error:
-        if "no such table" not in str(error):
+    except sqlite3.Error as error:
+        if not is_shape(error):
             raise
-        from .store_schema import make_anew
-
         make_anew(conn)
         return 0
     return dropped
+
+
+def make_anew(conn: sqlite3.Connection) -> None:
+    """Make the tables of both stores anew and empty, inside the caller's transaction."""
+    from .store_schema import make_anew as make
+
+    make(conn)
