@@ -27,7 +27,7 @@ LOCAL_FUSE = frozenset(
 """Of what user programs serve, only these are known to be local; the rest is refused."""
 
 
-def refuse_network(path: str, *, mountinfo: str = MOUNTINFO) -> None:
+def refuse_network(path: str, *, mountinfo: str | None = None) -> None:
     """Raise NetworkFilesystem where `path`, or the folder it would lie in, is not local."""
     kind = kind_of(path, mountinfo=mountinfo)
     if is_network(kind):
@@ -41,12 +41,12 @@ def is_network(kind: str) -> bool:
     return (kind == "fuse" or kind.startswith("fuse.")) and kind not in LOCAL_FUSE
 
 
-def kind_of(path: str, *, mountinfo: str = MOUNTINFO) -> str:
+def kind_of(path: str, *, mountinfo: str | None = None) -> str:
     """Return the type of the filesystem that `path` lies on, the empty text where unknown."""
     if sys.platform == "win32":
         return _windows_kind(os.path.abspath(path))
     try:
-        with open(mountinfo, "rb") as file:
+        with open(mountinfo or MOUNTINFO, "rb") as file:
             table = file.read()
     except OSError:
         return ""

@@ -94,7 +94,7 @@ class SqliteTurn:
 
     def __del__(self) -> None:
         # Ctrl-C can strike between a block's end and __exit__, which then never runs.
-        if self._open and self._pid == os.getpid():
+        if getattr(self, "_open", False) and self._pid == os.getpid():
             self._writer.leave()
 
     def append(self, draft: Draft, expected_head: Head) -> Event:

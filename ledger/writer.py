@@ -8,7 +8,7 @@ import threading
 
 from . import note
 from .connection import Place, open_writer, place_of
-from .errors import GpuledgerError
+from .errors import Damaged, GpuledgerError
 from .event import START, Head
 from .failure import BUSY_S, translate
 from .filesystem import refuse_network
@@ -21,13 +21,13 @@ from .witness import check_note, ledger_id
 WAL_LIMIT = 8 * 2**20
 """Past this size, in bytes, the -wal is written back and cut to nothing, under the lock."""
 
-WAL_STEP = 2 * 2**20
+WAL_STEP = 2**20
 """Where readers kept it from being cut, it grows by this before the next try."""
 
-_MEASURE_EVERY = 32
+_MEASURE_EVERY = 8
 """Events between two looks at the -wal's size: far below what WAL_LIMIT leaves room for."""
 
-_CHECKPOINT_WAIT_S = 0.2
+_CHECKPOINT_WAIT_S = 0.5
 _CLOSE_WAIT_S = 2.0
 
 
@@ -40,6 +40,7 @@ class Writer:
         self.ledger = b""
         self._lock = LedgerLock(path + LOCK_SUFFIX, path)
         self._broken = False
+        self._evidence = False
         self._inside = False
         self.guard = threading.RLock()
         self._connection: sqlite3.Connection | None = None
@@ -169,6 +170,7 @@ class Writer:
         self._place = place_of(self.path)
         refuse_network(self.path)
         self._connection = open_writer(self.path)
+        self._evidence = False
         self.ledger = b""
         self._noted = b"", START
         self._wal_limit = WAL_LIMIT
@@ -181,7 +183,11 @@ class Writer:
             return
         if not self.ledger:
             self.ledger = ledger_id(self.connection, self.path)
-        check_note(self.connection, self.path, self.ledger, note.decode_note(raw), self.head)
+        try:
+            check_note(self.connection, self.path, self.ledger, note.decode_note(raw), self.head)
+        except Damaged:
+            self._evidence = True
+            raise
 
     def _rollback(self) -> None:
         try:
@@ -209,8 +215,13 @@ class Writer:
         self._wal_limit = size + WAL_STEP if busy else WAL_LIMIT
 
     def _drop(self) -> None:
+        """Close the connection; left open where closing would delete the -wal of a lost tail."""
         connection, self._connection = self._connection, None
-        if connection is not None:
+        if connection is None:
+            return
+        if self._evidence:
+            keep_for_ever(connection)
+        else:
             connection.close()
 
     def after_fork(self, *, idle: bool) -> None:
