@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table as Drawn
 from rich.text import Text
 
-from .table import Column, Table, fitted, left_out, style_of, text_of
+from .table import Column, Table, fitted, left_out, style_of, suited, text_of
 
 FRAME = Box("╭──╮\n│  │\n├──┤\n│  │\n├──┤\n├──┤\n│  │\n╰──╯\n")
 """A rounded frame with lines below the header and above the totals, none between columns."""
@@ -19,6 +19,7 @@ FRAME = Box("╭──╮\n│  │\n├──┤\n│  │\n├──┤\n├�
 def framed(table: Table, stream: TextIO, width: int | None = None) -> str | None:
     """The table as a terminal shows it; None where it does not fit."""
     console = Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+    table = suited(table, console.width)
     room = fitted(table, console.width)
     if room is None:
         return None

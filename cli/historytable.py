@@ -11,6 +11,7 @@ from datetime import tzinfo
 from typing import TYPE_CHECKING
 
 from .hostrange import compress
+from .moment import moment
 from .placing import place_text
 from .shape_audit import elapsed_us, seconds_text, state_of
 from .table import Column, Table
@@ -94,9 +95,8 @@ def table(spells: Iterable[Spell], now_us: int, zone: tzinfo) -> Table:
     rows = [
         (
             f"@{spell.allocation}", spell.task, spell.user, spell.project or "",
-            place_text(spell.servers), str(spell.cpus), local_text(spell.start, zone),
-            "" if spell.end is None else local_text(spell.end, zone),
-            elapsed(spell, now_us), state_of(spell), spell.reason or "",
+            place_text(spell.servers), str(spell.cpus), moment(spell.start, zone),
+            moment(spell.end, zone), elapsed(spell, now_us), state_of(spell), spell.reason or "",
         )
         for spell in spells
     ]  # fmt: skip

@@ -58,7 +58,7 @@ def server_table(rows: Sequence[Occupancy], sums: Totals, *, short: bool) -> Tab
 
 
 def gpu_table(
-    rows: Sequence[Occupancy], at_us: int, time_of: Callable[[int], str], *, short: bool
+    rows: Sequence[Occupancy], at_us: int, time_of: Callable[[int], Cell], *, short: bool
 ) -> Table:
     """A row a GPU with its holder; `short` puts GPUs that are alike into one row where many are."""
     long = sum(len(row.seats) for row in rows) > MOST_ROWS
@@ -110,7 +110,8 @@ def _state(row: Occupancy) -> Cell:
     if not 0 < drained < len(row.seats):
         return Cell(row.state, LOOK.get(row.state, ""))
     text = _("{state}, {count} drained").format(state=row.state, count=drained)
-    return Cell(text, LOOK["drained"])
+    brief = _("{state}, {count} dr.").format(state=row.state, count=drained)
+    return Cell(text, LOOK["drained"], brief)
 
 
 def _folded(rows: Sequence[Occupancy]) -> Iterator[tuple[str, Occupancy]]:
@@ -179,7 +180,7 @@ def _seat_runs(seats: Iterable[Seat]) -> Iterator[list[Seat]]:
         yield run
 
 
-def _gpu_row(name: str, seat: Seat, at_us: int, time_of: Callable[[int], str]) -> Row:
+def _gpu_row(name: str, seat: Seat, at_us: int, time_of: Callable[[int], Cell]) -> Row:
     state = Cell(state_text(seat), LOOK["drained"] if seat.drained else LOOK.get(seat.state, ""))
     holder = seat.holder
     if holder is None:

@@ -55,10 +55,11 @@ class Column(msgspec.Struct, frozen=True, gc=False):
 
 
 class Cell(msgspec.Struct, frozen=True, gc=False):
-    """A text with a style of its own."""
+    """A text with a style of its own; `brief` stands for it where a terminal is too narrow."""
 
     text: str
     style: str = ""
+    brief: str = ""
 
 
 Row = Sequence[str | Cell]
@@ -123,6 +124,19 @@ def style_of(cell: str | Cell, column: Column) -> str:
     """The look of a cell: its own style, else its column's."""
     own = "" if isinstance(cell, str) else cell.style
     return STYLES[own or column.style]
+
+
+def suited(table: Table, width: int) -> Table:
+    """The table as it is where it fits a width whole, else with its brief texts."""
+    shown = [at for at in range(len(table.columns)) if not _hidden(table, at)]
+    if sum(_natural(table, at) for at in shown) + _frame(len(shown)) <= width:
+        return table
+    rows = [[_brief(cell) for cell in row] for row in table.rows]
+    return Table(table.columns, rows, table.totals)
+
+
+def _brief(cell: str | Cell) -> str | Cell:
+    return Cell(cell.brief, cell.style) if isinstance(cell, Cell) and cell.brief else cell
 
 
 def fitted(table: Table, width: int) -> tuple[list[int], list[int]] | None:

@@ -27,6 +27,11 @@ def local_text(at_us: int, zone: tzinfo) -> str:
     return moment.astimezone(zone).isoformat(timespec="seconds")
 
 
+def brief_text(at_us: int, zone: tzinfo) -> str:
+    """`03-31T17:00`: the same moment where a terminal has no room for more."""
+    return local_text(at_us, zone)[5:16]
+
+
 def elapsed_text(seconds: int) -> str:
     """A duration in full as Slurm writes it: `02:03:04`, `1-02:03:04`."""
     days, rest = divmod(max(seconds, 0), 86_400)

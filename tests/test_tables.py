@@ -200,3 +200,16 @@ def test_texts_are_measured_as_they_stand(text: str, width: int) -> None:
     room = display_width(text) + width
     assert display_width(padded(text, room)) == room
     assert padded(text, room, right=True).endswith(text)
+
+
+def test_a_narrow_terminal_gets_brief_texts_before_it_loses_a_column() -> None:
+    """Where the whole texts do not fit, the brief ones stand for them; elsewhere never."""
+    columns = (Column("task"), Column("start", drop=1))
+    row = ("train", Cell("2026-03-31T17:00:00+02:00", brief="03-31T17:00"))
+    table = Table(columns, [row])
+    assert "2026-03-31T17:00:00+02:00" in boxed_text(table, io.StringIO(), 40)
+    narrow = boxed_text(table, io.StringIO(), 30)
+    assert "03-31T17:00" in narrow
+    assert "2026" not in narrow
+    assert "no room" not in narrow
+    assert "2026-03-31T17:00:00+02:00" in plain_text(table)

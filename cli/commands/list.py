@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..moment import moment
 from ..options import define
 from ..placing import place_text
 from ..selection import chosen
 from ..session import Session
 from ..shape import held_s, running
-from ..table import Column, Table
-from ..timetext import held_text, local_text, utc_text
+from ..table import Column, Row, Table
+from ..timetext import held_text, utc_text
 from ..usage import one_of
 from ..words import _
 
@@ -69,7 +70,7 @@ def command(session: Session, *, servers: tuple[str, ...], mine: bool, user: str
         session.notice(_("nothing of that runs") if mine or user or servers else _("nothing runs"))
 
 
-def _row(session: Session, piece: AllocationPiece) -> tuple[str, ...]:
+def _row(session: Session, piece: AllocationPiece) -> Row:
     return (
         f"@{piece.id}",
         piece.task,
@@ -77,7 +78,7 @@ def _row(session: Session, piece: AllocationPiece) -> tuple[str, ...]:
         piece.project or "",
         place_text(piece.servers),
         str(_cpus(piece)),
-        local_text(piece.start, session.zone),
+        moment(piece.start, session.zone),
         held_text(held_s(piece.start, session.now_us)),
     )
 

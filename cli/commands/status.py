@@ -10,6 +10,7 @@ import click
 
 from ...replay.errors import BadRequest
 from .. import statustable
+from ..moment import moment
 from ..occupancy import occupancies, totals
 from ..options import define
 from ..selection import chosen
@@ -114,7 +115,7 @@ def _table(
     short = is_terminal(sys.stdout, os.environ)
     if gpus:
         zone = session.zone
-        return statustable.gpu_table(rows, at_us, lambda us: local_text(us, zone), short=short)
+        return statustable.gpu_table(rows, at_us, lambda us: moment(us, zone), short=short)
     return statustable.server_table(rows, totals(rows), short=short)
 
 

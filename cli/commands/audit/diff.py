@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import click
 
 from ....replay.catalogue import Share
 from ....replay.errors import BadRequest
+from ...hostrange import fold
 from ...instants import parse_instant
 from ...options import define
 from ...placing import place_text
@@ -83,14 +85,17 @@ def _table(session: Session, rows: list[Line]) -> Table:
 
 def _servers(change: Transition) -> Iterator[Line]:
     for what, servers in (("server added", change.added), ("server changed", change.changed)):
-        for server in servers:
-            yield (what, "", "", "", "", _facts(server), "")
+        for where in _ranges(servers):
+            yield (what, "", "", "", "", where, "")
     for name in change.removed:
         yield ("server removed", "", "", "", "", name, "")
 
 
-def _facts(server: Server) -> str:
-    return place_text([Share(server.name, tuple(card.index for card in server.gpus), server.cpus)])
+def _ranges(servers: Sequence[Server]) -> Iterator[str]:
+    """The servers with their GPUs, neighbours that are alike as one range."""
+    for gpus, alike in groupby(servers, lambda one: tuple(card.index for card in one.gpus)):
+        for names, _count in fold([server.name for server in alike]):
+            yield place_text([Share(names, gpus, 0)])
 
 
 def _allocations(session: Session, change: Transition) -> Iterator[Line]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ....replay.refusal import REASONS
+from ...moment import moment
 from ...options import define
 from ...report import now_of, tell_head, tell_window, window_of, windowed
 from ...session import Session
 from ...shape_audit import refusals
 from ...table import Column, Table
-from ...timetext import local_text, utc_text
+from ...timetext import utc_text
 from ...words import _
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _table(session: Session, episodes: list[Episode]) -> Table:
     )
     rows = [
         (one.user, asked_text(one), _(REASONS.get(one.reason, one.reason)),
-         local_text(one.first, session.zone), local_text(one.last, session.zone),
+         moment(one.first, session.zone), moment(one.last, session.zone),
          str(one.times), "" if one.granted is None else f"@{one.granted}")
         for one in episodes
     ]  # fmt: skip

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ...moment import moment
 from ...moving import named_places
 from ...options import define
 from ...report import now_of, tell_head, tell_window, window_of, windowed
 from ...session import Session
 from ...shape_audit import clipped, who
 from ...table import Column, Table
-from ...timetext import held_text, local_text, utc_text
+from ...timetext import held_text, utc_text
 from ...words import _
 
 if TYPE_CHECKING:
@@ -92,8 +93,8 @@ def _table(session: Session, window: Window, held: list[Held], now_us: int) -> T
         length_us = (now_us if end is None else end) - start
         rows.append((
             f"{holding.server}:{gpu}", f"@{holding.allocation}", holding.task, holding.user,
-            holding.project or "", local_text(start, session.zone),
-            _("still held") if end is None else local_text(end, session.zone),
+            holding.project or "", moment(start, session.zone),
+            moment(end, session.zone, none=_("still held")),
             held_text(max(0, length_us) // 1_000_000),
         ))  # fmt: skip
     return Table(COLUMNS, rows)
