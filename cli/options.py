@@ -6,7 +6,9 @@ shared options may stand before or behind the command's name; what stands behind
 
 from __future__ import annotations
 
+import gc
 import re
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,6 +22,8 @@ SHARED = ("ledger", "lock_timeout_s", "json", "csv")
 """The options that end in the session."""
 
 OWN, EVERYWHERE = "Options", "Options of every command"
+
+SETTINGS = {"max_content_width": 100}
 
 _NEGATIVE = re.compile("-[0-9.]")
 _MARK = "\0"
@@ -77,7 +81,6 @@ class Command(click.Command):
         """The examples, line by line as they are typed."""
         del ctx
         if self.examples:
-            formatter.write_paragraph()
             with formatter.section("Examples"):
                 for line in self.examples.strip().splitlines():
                     formatter.write(f"{'':>{formatter.current_indent}}{line.strip()}\n")
@@ -124,7 +127,26 @@ def shared(*, csv: bool = False) -> list[click.Option]:
     ]
     if csv:
         options.append(click.Option(["--csv"], is_flag=True, help="The table as CSV."))
-    return options
+    return [*options, _help()]
+
+
+def _help() -> click.Option:
+    """`--help`, made here, since click's own loads translations before anybody asked for help."""
+
+    def show(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+        del param
+        if value and not ctx.resilient_parsing:
+            sys.stdout.write(f"{ctx.get_help()}\n")
+            ctx.exit()
+
+    return click.Option(
+        ["-h", "--help"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=show,
+        help="Show this page.",
+    )
 
 
 def define(
@@ -134,6 +156,7 @@ def define(
 
     def make(function: Function) -> Command:
         def run(**given: Any) -> None:  # noqa: ANN401 - whatever the options are
+            gc.enable()  # `entry.main` put it off while modules were imported
             function(session_of(given), **given)
 
         params: list[click.Parameter] = list(reversed(getattr(function, "__click_params__", [])))
@@ -143,7 +166,8 @@ def define(
             params=[*params, *shared(csv=csv)],
             help=function.__doc__,
             hidden=hidden,
-            context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+            add_help_option=False,
+            context_settings=SETTINGS,
         )
         made.examples = examples
         return made

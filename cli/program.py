@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from ..replay.errors import BadRequest
-from .options import Command, shared
+from .options import SETTINGS, Command, shared
 
 NAME = "gpuledger"
 COMPLETION = "_GPULEDGER_COMPLETE"
@@ -102,7 +102,8 @@ def group(
         help=told,
         callback=_remember,
         params=list(shared()),
-        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        add_help_option=False,
+        context_settings=SETTINGS,
     )
     made.place = place
     made.commands_told = commands
