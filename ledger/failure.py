@@ -76,6 +76,11 @@ def _is_full(path: str) -> bool:
     if not hasattr(os, "statvfs"):
         return False
     try:
-        return os.statvfs(os.path.dirname(path) or ".").f_bavail == 0
+        found = os.statvfs(os.path.dirname(path) or ".")
     except OSError:
         return False
+    return found.f_bavail * found.f_frsize < _ROOM
+
+
+_ROOM = 2**16
+"""Bytes below which a filesystem is full: the index beside the -wal takes 32 KiB."""
