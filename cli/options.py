@@ -32,6 +32,18 @@ _MARK = "\0"
 Function = Callable[..., None]
 
 
+def completed(kind: str) -> Callable[[click.Context, click.Parameter, str], list[Any]]:
+    """The completer `kind` of the module `completing`, which is loaded when a shell asks."""
+
+    def offer(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        from . import completing
+
+        offered: list[Any] = getattr(completing, kind)(ctx, param, incomplete)
+        return offered
+
+    return offer
+
+
 def whole(field: str) -> Callable[[str], int]:
     """The type of a count; `field` names it in the complaint."""
 
@@ -115,7 +127,10 @@ def shared(*, csv: bool = False) -> list[click.Option]:
     """The options that every command has; `csv` for those that print a table."""
     options = [
         click.Option(
-            ["--ledger"], metavar="FILE", help="The ledger, where it is not the usual one."
+            ["--ledger"],
+            metavar="FILE",
+            help="The ledger, where it is not the usual one.",
+            shell_complete=completed("files"),
         ),
         click.Option(
             ["--lock-timeout", "lock_timeout_s"],

@@ -74,6 +74,17 @@ class Group(Command, click.Group):
         found: click.Command = import_module(f"{self.place}.{told[0]}").command
         return found
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        """The commands with their lines, none of them imported, and the options."""
+        from click.shell_completion import CompletionItem
+
+        told = [
+            CompletionItem(name, help=line)
+            for name, (_module, line) in self.commands_told.items()
+            if name.startswith(incomplete)
+        ]
+        return [*told, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands by section, each with its line."""
         del ctx

@@ -9,7 +9,7 @@ import click
 from ...replay.errors import BadRequest
 from ..actor import host_name, named
 from ..hostrange import places
-from ..options import define, whole
+from ..options import completed, define, whole
 from ..placing import held_text, place_text
 from ..session import Session
 from ..shape import granted
@@ -39,8 +39,9 @@ gpus=$(gpuledger allocate train 2 --short) || exit; CUDA_VISIBLE_DEVICES=$gpus p
 @click.argument("gpus", type=whole("GPUs"))
 @click.argument("cpus", type=whole("CPUs"), required=False)
 @click.option(
-    "--on", "on", multiple=True, metavar="SERVER[:GPUS]", help="Only there; may be repeated."
-)
+    "--on", "on", multiple=True, metavar="SERVER[:GPUS]", help="Only there; may be repeated.",
+    shell_complete=completed("servers"),
+)  # fmt: skip
 @click.option("--here", is_flag=True, help="On the server that this machine is.")
 @click.option(
     "--servers",

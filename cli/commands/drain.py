@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..moving import moved, named_places
-from ..options import define
+from ..options import completed, define
 from ..session import Session
 from ..shape import places
 from ..words import _, ids
@@ -26,7 +26,10 @@ gpuledger drain gpu-server-[0-3]
 
 
 @define("drain", examples=EXAMPLES)
-@click.argument("servers", nargs=-1, required=True, metavar="SERVER[:GPUS]...")
+@click.argument(
+    "servers", nargs=-1, required=True, metavar="SERVER[:GPUS]...",
+    shell_complete=completed("servers"),
+)  # fmt: skip
 @click.option("--reason", metavar="TEXT", help="Why; stays in the record.")
 def command(session: Session, *, servers: tuple[str, ...], reason: str | None) -> None:
     """Give out no more of SERVER, or of single GPUs of it; for admins.

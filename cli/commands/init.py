@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..options import define, whole
+from ..options import completed, define, whole
 from ..session import Session
 from ..shape import made
 from ..usage import Misused, one_of
@@ -39,7 +39,10 @@ gpuledger --ledger past.db init --pool pool.toml --at 2020-03-31T15:00:00Z
     "--cpus-per-server", "cpus", type=whole("CPUs per server"), metavar="N",
     help="CPUs on each (64).",
 )  # fmt: skip
-@click.option("--pool", "file", metavar="FILE", help="A pool file instead; - reads stdin.")
+@click.option(
+    "--pool", "file", metavar="FILE", help="A pool file instead; - reads stdin.",
+    shell_complete=completed("files"),
+)  # fmt: skip
 @click.option("--at", metavar="TIME", help="The pool as of then, for a past to be imported.")
 @click.option(
     "--group", metavar="NAME",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..moment import moment
-from ..options import define
+from ..options import completed, define
 from ..placing import place_text
 from ..selection import chosen
 from ..session import Session
@@ -40,7 +40,7 @@ CSV_COLUMNS = ("allocation", "task", "user", "project", "servers", "cpus", "star
 
 
 @define("list", examples=EXAMPLES, csv=True)
-@click.argument("servers", nargs=-1, metavar="[SERVER...]")
+@click.argument("servers", nargs=-1, metavar="[SERVER...]", shell_complete=completed("servers"))
 @click.option("--mine", is_flag=True, help="Your own alone.")
 @click.option("--user", metavar="USER", help="Those of USER alone.")
 def command(session: Session, *, servers: tuple[str, ...], mine: bool, user: str | None) -> None:

@@ -9,7 +9,7 @@ import click
 from ...replay.catalogue import AllocationGranted, identity
 from ...replay.errors import BadRequest, NoSuchServer
 from ..hostrange import expand
-from ..options import define
+from ..options import completed, define
 from ..placing import held_text, place_words
 from ..session import Session
 from ..shape import held_s, released
@@ -31,9 +31,11 @@ gpuledger release --server gpu-server-2 --force --reason 'new cards'
 
 
 @define("release", examples=EXAMPLES)
-@click.argument("tasks", nargs=-1, metavar="[TASK...]")
+@click.argument("tasks", nargs=-1, metavar="[TASK...]", shell_complete=completed("tasks"))
 @click.option("--mine", is_flag=True, help="All of your own.")
-@click.option("--server", metavar="SERVER", help="All on SERVER.")
+@click.option(
+    "--server", metavar="SERVER", help="All on SERVER.", shell_complete=completed("servers")
+)
 @click.option("--for", "user", metavar="USER", help="Those of USER; for admins.")
 @click.option("--force", is_flag=True, help="Others' too, with --reason; for admins.")
 @click.option("--reason", metavar="TEXT", help="Why; stays in the record.")

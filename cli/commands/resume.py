@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ..moving import moved, named_places
-from ..options import define
+from ..options import completed, define
 from ..session import Session
 from ..shape import places
 from ..words import _
@@ -17,7 +17,10 @@ gpuledger resume gpu-server-2:5 --reason 'card replaced'
 
 
 @define("resume", examples=EXAMPLES)
-@click.argument("servers", nargs=-1, required=True, metavar="SERVER[:GPUS]...")
+@click.argument(
+    "servers", nargs=-1, required=True, metavar="SERVER[:GPUS]...",
+    shell_complete=completed("servers"),
+)  # fmt: skip
 @click.option("--reason", metavar="TEXT", help="Why; stays in the record.")
 def command(session: Session, *, servers: tuple[str, ...], reason: str | None) -> None:
     """Give out SERVER, or single GPUs of it, again after a drain; for admins."""

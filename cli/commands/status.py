@@ -12,7 +12,7 @@ from ...replay.errors import BadRequest
 from .. import statustable
 from ..moment import moment
 from ..occupancy import occupancies, totals
-from ..options import define
+from ..options import completed, define
 from ..selection import chosen
 from ..session import Session
 from ..shape import status
@@ -36,7 +36,7 @@ gpuledger status --json
 
 
 @define("status", examples=EXAMPLES, csv=True)
-@click.argument("servers", nargs=-1, metavar="[SERVER...]")
+@click.argument("servers", nargs=-1, metavar="[SERVER...]", shell_complete=completed("servers"))
 @click.option("--at", metavar="TIME", help="As it was then: 2026-03-31T15:00, yesterday, -6h.")
 @click.option("--gpus", is_flag=True, help="A row a GPU, with its holder.")
 @click.option("--watch", is_flag=True, help="Draw it anew whenever it changes; Ctrl-C ends it.")

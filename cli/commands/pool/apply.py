@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ....replay.pool_change import difference
-from ...options import define
+from ...options import completed, define
 from ...poolsource import pool_file, shown, whole_pool
 from ...poolwords import Change, change_lines, change_of
 from ...session import Session
@@ -26,7 +26,7 @@ gpuledger pool apply pool.toml --remove --force --reason 'gpu-server-3 burnt'
 
 
 @define("apply", examples=EXAMPLES)
-@click.argument("file")
+@click.argument("file", shell_complete=completed("files"))
 @click.option("--remove", is_flag=True, help="Servers that are not in FILE go.")
 @click.option("--force", is_flag=True, help="Even where that ends what runs there.")
 @click.option("--reason", metavar="TEXT", help="Why; needed where others' tasks end.")

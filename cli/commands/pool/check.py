@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ...options import define
+from ...options import completed, define
 from ...poolsource import pool_file, shown
 from ...poolwords import pool_sum
 from ...session import Session
@@ -18,7 +18,7 @@ gpuledger pool template | gpuledger pool check -
 
 
 @define("check", examples=EXAMPLES)
-@click.argument("file")
+@click.argument("file", shell_complete=completed("files"))
 def command(session: Session, *, file: str) -> None:
     """Check a pool FILE (- is stdin): its syntax, its keys, its names, its counts."""
     pool = pool_file(file).pool

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ....replay.pool_change import difference
-from ...options import define
+from ...options import completed, define
 from ...poolsource import pool_file, shown, whole_pool
 from ...poolwords import change_lines, change_of
 from ...session import Session
@@ -25,7 +25,7 @@ gpuledger pool diff pool.toml --exit-code > /dev/null || gpuledger pool apply po
 
 
 @define("diff", examples=EXAMPLES)
-@click.argument("file")
+@click.argument("file", shell_complete=completed("files"))
 @click.option("--remove", is_flag=True, help="As apply --remove would: servers not in FILE go.")
 @click.option("--exit-code", "exits", is_flag=True, help="Exit with 1 where something differs.")
 def command(session: Session, *, file: str, remove: bool, exits: bool) -> None:
