@@ -22,11 +22,14 @@ PERM, BUSY, LOCKED, READONLY, IOERR, CORRUPT = 3, 5, 6, 8, 10, 11
 FULL, CANTOPEN, PROTOCOL, NOTADB = 13, 14, 15, 26
 
 
+FAULTS = (sqlite3.Error, UnicodeDecodeError)
+"""What sqlite3 raises: its own errors, and this one where its message quotes a damaged schema."""
+
 BUSY_S = 5.0
 """How long SQLite itself waits for its own locks, in seconds."""
 
 
-def code_of(error: sqlite3.Error) -> int:
+def code_of(error: Exception) -> int:
     """Return SQLite's primary result code of `error`, 0 where Python itself raised it."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
@@ -36,7 +39,7 @@ def translated(path: str, wanted: str) -> Generator[None, None, None]:
     """Raise ours for SQLite's errors; `wanted` is `read`, `write` or `create`."""
     try:
         yield
-    except sqlite3.Error as error:
+    except FAULTS as error:
         raise translate(error, path, wanted) from error
 
 
@@ -49,7 +52,7 @@ def fault(error: sqlite3.Error, path: str, wanted: str) -> Exception:
     return error if mine else translate(error, path, wanted)
 
 
-def translate(error: sqlite3.Error, path: str, wanted: str) -> GpuledgerError:
+def translate(error: Exception, path: str, wanted: str) -> GpuledgerError:
     """Return the error of ours that `error` on the ledger at `path` means."""
     code, why = code_of(error), str(error)
     if code == NOTADB:

@@ -18,7 +18,7 @@ from typing import TypeVar
 from .connection import Place, connect, identify, place_of
 from .descriptors import group_of
 from .errors import NotPermitted, StorageFailed
-from .failure import BUSY_S, CANTOPEN, PERM, READONLY, code_of, translate
+from .failure import BUSY_S, CANTOPEN, FAULTS, PERM, READONLY, code_of, translate
 from .filesystem import refuse_network
 from .forking import keep_for_ever, settle, watch
 from .private_copy import PrivateCopy
@@ -100,7 +100,7 @@ class Reader:
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
-        except sqlite3.Error as error:
+        except FAULTS as error:
             raise translate(error, self.path, "read") from error
 
     def _open(self) -> sqlite3.Connection:
@@ -110,7 +110,7 @@ class Reader:
             raise NotPermitted(self.path, "read", group_of(self.path))
         try:
             connection = self._connected(self.path, "mode=ro")
-        except sqlite3.Error as error:
+        except FAULTS as error:
             if code_of(error) not in (PERM, READONLY, CANTOPEN):
                 raise translate(error, self.path, "read") from error
             connection = self._open_still()
@@ -126,11 +126,11 @@ class Reader:
             else:
                 self._copy = PrivateCopy(self.path)
                 connection = self._connected(self._copy.path, "mode=rw")
-        except (sqlite3.Error, OSError) as error:
+        except (*FAULTS, OSError) as error:
             self._drop()
             if still != stamp(self.path):
                 raise _Moved from None
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, FAULTS):
                 raise translate(error, self.path, "read") from error
             if isinstance(error, PermissionError):
                 raise NotPermitted(self.path, "read", group_of(self.path)) from error

@@ -40,7 +40,12 @@ def read_events(connection: sqlite3.Connection, after: int, upto: int, limit: in
 
 def find_key(connection: sqlite3.Connection, actor: str, key: str) -> Event | None:
     """Return the event that `actor` recorded under the retry key `key`, if any."""
-    row = connection.execute(_KEY, (actor, key)).fetchone()
+    try:
+        row = connection.execute(_KEY, (actor, key)).fetchone()
+    except sqlite3.OperationalError as error:
+        if "decode" in str(error):
+            raise _undecodable(connection, 0) from error
+        raise
     return None if row is None else Event(*row)
 
 

@@ -10,7 +10,7 @@ from . import note
 from .connection import Place, open_writer, place_of
 from .errors import Damaged, GpuledgerError
 from .event import START, Head
-from .failure import BUSY_S, translate
+from .failure import BUSY_S, FAULTS, translate
 from .filesystem import refuse_network
 from .forking import keep_for_ever, settle, watch
 from .format import LOCK_SUFFIX
@@ -79,7 +79,7 @@ class Writer:
             self.leave()
             if isinstance(error, GpuledgerError):
                 self._lock.distrust()
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, FAULTS):
                 raise translate(error, self.path, "write") from error
             raise
 
