@@ -7,6 +7,7 @@ holders are counted in a dictionary.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any, NoReturn
 
@@ -90,11 +91,13 @@ class ChainCheck:
         self._also = self.hash
         self._at = 0
         self._hashes: dict[int, bytes] = {}
-        self._holders: dict[tuple[str, int], int] = {}
-        self._grants: dict[int, list[tuple[str, int]]] = {}
+        self._holders: dict[tuple[Any, Any], int] = {}
+        self._grants: dict[int, list[tuple[Any, Any]]] = {}
+        self._data: Any = None
 
     def check(self, row: Row) -> None:
         """Check one row against the one before."""
+        self._data = None
         self._missing(row.seq)
         self.count += 1
         texts = (row.kind, row.actor, row.data)
@@ -123,8 +126,7 @@ class ChainCheck:
             data = None
         if not spelled:
             self._say(row, "canonical")
-        if isinstance(data, dict):
-            self._count(row, data)
+        self._data = data
         try:
             key = None if row.key is None else row.key.decode()
             texts = [1, row.seq, row.at, row.kind.decode(), row.version, row.actor.decode(), key]
@@ -135,24 +137,31 @@ class ChainCheck:
             b"\0" + front + b"," + row.data + b',"' + row.prev.hex().encode() + b'"]'
         ).digest()
 
-    def _count(self, row: Row, data: dict[str, Any]) -> None:
-        """Who holds what, in a dictionary: no GPU has two holders."""
+    def book(self, row: Row, *, void: bool) -> None:
+        """Who holds what, in a dictionary: no GPU has two holders, what is void changes nothing.
+
+        To be called after `check`; data that is no such record is named by whoever decodes it.
+        """
+        data, self._data = self._data, None
+        if not isinstance(data, dict):
+            return
         if row.seq == 1:
             self.ledger = str(data.get("ledger", ""))
-        if row.kind == b"allocation.granted":
-            taken = [
-                (share.get("server"), gpu)
-                for share in data.get("servers", [])
-                for gpu in share.get("gpus", [])
-            ]
-            if len(set(taken)) < len(taken) or any(one in self._holders for one in taken):
-                self._say(row, "double")
-                return
+        with suppress(TypeError, AttributeError):
+            if row.kind == b"allocation.granted":
+                self._take(row, data.get("servers", []), void=void)
+            if not void:
+                for ended in [*data.get("allocations", []), *data.get("ended", [])]:
+                    for one in self._grants.pop(ended, []):
+                        self._holders.pop(one, None)
+
+    def _take(self, row: Row, shares: list[dict[str, Any]], *, void: bool) -> None:
+        taken = [(share.get("server"), gpu) for share in shares for gpu in share.get("gpus", [])]
+        if len(set(taken)) < len(taken) or any(one in self._holders for one in taken):
+            self._say(row, "double")
+        elif not void:
             self._holders.update(dict.fromkeys(taken, row.seq))
             self._grants[row.seq] = taken
-        for ended in [*data.get("allocations", []), *data.get("ended", [])]:
-            for one in self._grants.pop(ended, []):
-                self._holders.pop(one, None)
 
     def _missing(self, seq: int) -> None:
         if seq > self.seq + 1:

@@ -75,7 +75,7 @@ def verify(
         rows = _run(log, first, upto, chain)
         for row in rows:
             chain.check(row)
-            replaying.follow(row)
+            chain.book(row, void=replaying.follow(row))
         after = upto
     chain.finish(head)
     replaying.finish()
@@ -157,19 +157,22 @@ class _Replaying:
         self._state = State()
         self._stopped = False
 
-    def follow(self, row: Row) -> None:
-        """Fold one row; what cannot be decoded stops the folding, never the check of the chain."""
+    def follow(self, row: Row) -> bool:
+        """Fold one row, and say whether it is void; what cannot be decoded stops the folding,
+        never the check of the chain.
+        """
         if self._stopped or (event := _event(row)) is None:
-            return
+            return False
         try:
             effects = fold(self._state.pieces, event)
         except (BrokenChain, UnknownEvent) as error:
             self._problems.append(Problem(row.seq, error.code, getattr(error, "why", row.seq_text)))
             self._stopped = True
-            return
+            return False
         if effects.void is not None:
             self._problems.append(Problem(row.seq, "void", VOID[effects.void]))
         self._stores.follow(row.seq, self._state.pieces, effects)
+        return effects.void is not None
 
     def finish(self) -> None:
         """Check the invariants of the last state, and that nothing is stored beyond it."""
