@@ -70,7 +70,7 @@ def open_writer(path: str) -> sqlite3.Connection:
 def connect(path: str, how: str) -> sqlite3.Connection:
     """Connect by URI with the parameters `how` and the pragmas that distrust the file."""
     connection = sqlite3.connect(
-        f"file:{quote(uri_path(path))}?{how}",
+        f"file:{quote(os.fsencode(uri_path(path)))}?{how}",
         uri=True,
         isolation_level=None,
         check_same_thread=False,

@@ -129,6 +129,18 @@ def test_one_ledger_by_two_names(ledger_path: Path, tmp_path: Path) -> None:
     other.close()
 
 
+@pytest.mark.parametrize(
+    "name", ["a b", "q?mode=memory", "x#y", "100%41", "né", "n\udcff", "file:x"]
+)
+def test_any_name_will_do(tmp_path: Path, name: str) -> None:
+    """A ledger's path may hold whatever the system allows: it is never read as a URI's syntax."""
+    path = tmp_path / name / f"{name}.db"
+    log = a_log(path, 2)
+    assert tell(log).seq == log.head().seq == 4
+    log.close()
+    assert sorted(p.name for p in path.parent.iterdir()) == [path.name, f"{path.name}.lock"]
+
+
 def test_a_log_that_nobody_closes_is_closed(ledger_path: Path) -> None:
     """With its last reference a log writes back and takes its -wal away, under the lock."""
     log = a_log(ledger_path, 3)

@@ -187,6 +187,18 @@ def test_no_lock_file_no_note(tmp_path: Path) -> None:
     assert note.read_holder(str(tmp_path / "none.lock")) is None
 
 
+def test_a_note_that_one_may_not_read(ledger_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who may read the ledger but not its lock file cannot compare, which is not damage."""
+    a_log(ledger_path).close()
+
+    def refuse(*_: object) -> int:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "open", refuse)
+    assert note.read_note(str(lock_of(ledger_path))) == note.Unreadable("permission")
+    assert note.read_holder(str(lock_of(ledger_path))) is None
+
+
 @pytest.mark.parametrize("data", ["{}", '{"ledger":7}', '{"ledger":"c0ffee"}', "[]", "nonsense"])
 def test_a_first_event_without_an_id(ledger_path: Path, data: str) -> None:
     """A log whose first event names no ledger is broken at seq 1."""
