@@ -26,6 +26,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[FIGURES] = []
     # Times of whole rounds beside no floor say little; --benchmark-verbose shows them.
     config.option.benchmark_quiet = True
+    # How tests are dealt out is told for all of pytest; where there are no workers to deal them
+    # to, pytest-benchmark must not take it for their presence and measure nothing.
+    if not config.getoption("numprocesses", None):
+        config.option.dist = "no"
 
 
 @pytest.hookimpl(trylast=True)
