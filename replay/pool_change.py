@@ -143,10 +143,8 @@ def decide_pool(
     )  # fmt: skip
 
 
-def _places(state: State, on: tuple[Placed, ...]) -> list[tuple[ServerPiece, tuple[int, ...]]]:
-    """The named servers with the GPUs meant: all of them where none are named. Raises
-    NoSuchServer.
-    """
+def _moving(state: State, on: tuple[Placed, ...], *, drained: bool) -> tuple[Place, ...]:
+    """Of the places meant, the GPUs that are (or are not yet) drained. Raises NoSuchServer."""
     places = []
     for one in on:
         server = state.server(one.server)
@@ -156,8 +154,11 @@ def _places(state: State, on: tuple[Placed, ...]) -> list[tuple[ServerPiece, tup
         for gpu in one.gpus or ():
             if gpu not in indices:
                 raise NoSuchServer(one.server, tuple(map(str, indices)), gpu)
-        places.append((server, indices if one.gpus is None else one.gpus))
-    return places
+        meant = indices if one.gpus is None else one.gpus
+        gpus = tuple(gpu for gpu in meant if (gpu in server.drained) is drained)
+        if gpus:
+            places.append(Place(one.server, gpus))
+    return tuple(places)
 
 
 def decide_drain(
@@ -165,15 +166,10 @@ def decide_drain(
 ) -> PoolDrained | Refusal | None:
     """The drain of what is not drained yet; None where all of it is. Raises NoSuchServer."""
     admin = admin_by(state.pool.admins, actor)
-    places = _places(state, on)
+    places = _moving(state, on, drained=False)
     if admin is None:
         return Refusal("drain", "not_permitted", actor.user)
-    moving = [
-        Place(server.facts.name, tuple(gpu for gpu in gpus if gpu not in server.drained))
-        for server, gpus in places
-    ]
-    named = tuple(place for place in moving if place.gpus)
-    return PoolDrained(by(actor, admin), named, reason) if named else None
+    return PoolDrained(by(actor, admin), places, reason) if places else None
 
 
 def decide_resume(
@@ -181,12 +177,7 @@ def decide_resume(
 ) -> PoolResumed | Refusal | None:
     """The return of what is drained; None where nothing of it is. Raises NoSuchServer."""
     admin = admin_by(state.pool.admins, actor)
-    places = _places(state, on)
+    places = _moving(state, on, drained=True)
     if admin is None:
         return Refusal("resume", "not_permitted", actor.user)
-    moving = [
-        Place(server.facts.name, tuple(gpu for gpu in gpus if gpu in server.drained))
-        for server, gpus in places
-    ]
-    named = tuple(place for place in moving if place.gpus)
-    return PoolResumed(by(actor, admin), named, reason) if named else None
+    return PoolResumed(by(actor, admin), places, reason) if places else None
