@@ -40,7 +40,7 @@ def a_log(path: Path, events: int = 0) -> SqliteLog:
 
 def tell(log: SqliteLog, number: int = 0, *, key: str | None = None) -> Event:
     """Append one event in a turn of its own."""
-    with log.turn(10.0) as turn:
+    with log.turn(60.0) as turn:
         return turn.append(draft(number, at=max(1000, turn.head.at), key=key), turn.head)
 
 
