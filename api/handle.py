@@ -144,16 +144,16 @@ class Ledger(Reports):
         """Make the pool what `pool` says; None where it is. Raises Refused, ServerInUse,
         ReasonNeeded.
         """
-        why = requests.reason(reason)
+        pool, why = requests.pool(pool), requests.reason(reason)
         return self._allocator.apply_pool(pool, self.actor, remove=remove, force=force, reason=why)
 
     def drain(self, on: tuple[Placed, ...], reason: str | None = None) -> Recorded | None:
         """No new work there; None where all of it is drained. Raises Refused, NoSuchServer."""
-        return self._allocator.drain(on, self.actor, requests.reason(reason))
+        return self._allocator.drain(requests.places(on), self.actor, requests.reason(reason))
 
     def resume(self, on: tuple[Placed, ...], reason: str | None = None) -> Recorded | None:
         """New work there again; None where none was drained. Raises Refused, NoSuchServer."""
-        return self._allocator.resume(on, self.actor, requests.reason(reason))
+        return self._allocator.resume(requests.places(on), self.actor, requests.reason(reason))
 
     def import_trace(
         self, source: Source, progress: Callable[[int, int], None] | None = None

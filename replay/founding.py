@@ -9,6 +9,7 @@ from ..ledger.canonical import encode
 from ..ledger.creation import create
 from ..ledger.event import Draft, Event
 from ..ledger.format import FORMAT
+from . import request as requests
 from .actor import Actor
 from .catalogue import VERSION, Admins, AdminUser, LedgerCreated, Pool
 from .errors import BadRequest
@@ -22,8 +23,9 @@ def found(
     """Make the ledger file with its first event.
 
     Where the pool names no admins, the founder is the first one; root always is. Raises
-    LedgerExists, NotPermitted, NetworkFilesystem, StorageFailed.
+    BadRequest, LedgerExists, NotPermitted, NetworkFilesystem, StorageFailed.
     """
+    requests.pool(pool)
     if pool.admins == Admins():
         founder = AdminUser(actor.user, actor.identity)
         pool = Pool(pool.servers, pool.limits, Admins((founder,)))

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 
-from .catalogue import Asked, AskedRelease, Record
+from .catalogue import Asked, AskedRelease, Pool, Record, Server
 from .errors import BadRequest
 
 NAME_LENGTH = 64
@@ -125,8 +126,7 @@ def _exact(on: tuple[Placed, ...]) -> int:
     if not named:
         return 0
     for gpus in named:
-        if not gpus or tuple(sorted(set(gpus))) != gpus:
-            raise BadRequest("on", gpus, "GPU indices in ascending order, each once")
+        _ascending(gpus)
     if len(named) < len(on):
         raise BadRequest("on", "SERVER beside SERVER:GPUS", "GPUs for each server, or for none")
     if len({place.server for place in on}) < len(on):
@@ -171,3 +171,35 @@ def _task(text: str) -> str:
             raise BadRequest("task", text, "@ and the number of an allocation")
         return f"@{int(text[1:])}"
     return name("task", text)
+
+
+def places(on: tuple[Placed, ...]) -> tuple[Placed, ...]:
+    """Places to drain or resume, checked. Raises BadRequest."""
+    for place in on:
+        _ascending(place.gpus)
+    return on
+
+
+def _ascending(gpus: tuple[int, ...] | None) -> None:
+    if gpus is not None and (not gpus or tuple(sorted(set(gpus))) != gpus):
+        raise BadRequest("on", gpus, "GPU indices in ascending order, each once")
+
+
+def pool(whole: Pool) -> Pool:
+    """A pool, checked: facts that cannot be would make its event void. Raises BadRequest."""
+    names = [name("server", server.name) for server in whole.servers]
+    if not names:
+        raise BadRequest("servers", names, "at least one server")
+    twice = next((one for one, times in Counter(names).items() if times > 1), None)
+    if twice is not None:
+        raise BadRequest("server", twice, "each server once")
+    for server in whole.servers:
+        _server(server)
+    return whole
+
+
+def _server(server: Server) -> None:
+    count("CPUs", server.cpus)
+    indices = [card.index for card in server.gpus]
+    if not indices or min(indices) < 0 or len(set(indices)) < len(indices):
+        raise BadRequest("gpus", indices, "at least one GPU, each index once")
