@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import select
@@ -22,6 +23,7 @@ class Terminal:
     def __init__(self, process: subprocess.Popen[bytes], end: int) -> None:
         self.process = process
         self._end = end
+        self._decode = codecs.getincrementaldecoder("utf-8")().decode
         self.text = ""
 
     def read_until(self, wanted: str) -> str:
@@ -65,11 +67,12 @@ class Terminal:
         ready, _, _ = select.select([self._end], [], [], WAIT_S)
         assert ready, f"nothing more came: {self.text!r}"
         try:
-            part = os.read(self._end, 65_536).decode()
+            read = os.read(self._end, 65_536)
         except OSError:  # Linux tells the end of a terminal as an I/O error.
             return None
+        part = self._decode(read)
         self.text += part
-        return part or None
+        return part if read else None
 
 
 @contextmanager
