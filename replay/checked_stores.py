@@ -17,7 +17,7 @@ from .checked_rows import canonical
 from .fold import FOLD_VERSION, Effects
 from .piece import Piece
 from .problem import Problem
-from .snapshot_store import Header, Misfit, read_header
+from .snapshot_store import Header, Misfit
 
 if TYPE_CHECKING:
     import sqlite3
@@ -38,6 +38,23 @@ class Reading(Protocol):
 def spelled(record: object) -> bytes:
     """The canonical JSON of a record, by the verifier's own encoder."""
     return canonical(msgspec.to_builtins(record))
+
+
+def _header(conn: sqlite3.Connection) -> Header | None:
+    """The header, its digest computed here. Raises Misfit where that is not the stored one."""
+    row = conn.execute(
+        "SELECT seq, hash, fold, state_hash, holdings, capacity, digest FROM snapshot"
+    ).fetchone()
+    if row is None:
+        return None
+    header = Header(*row[:6])
+    try:
+        told = [header.seq, header.hash.hex(), header.fold, header.state_hash.hex()]
+    except AttributeError as error:
+        raise Misfit("the snapshot's header is none") from error
+    if sha256(canonical([*told, header.holdings, header.capacity])).digest() != row[6]:
+        raise Misfit("the snapshot's header was changed")
+    return header
 
 
 class StoreCheck:
@@ -61,7 +78,7 @@ class StoreCheck:
             self._next(table)
 
     def _take(self, conn: sqlite3.Connection) -> None:
-        header = read_header(conn)
+        header = _header(conn)
         rows = conn.execute(
             "SELECT CAST(key AS BLOB), CAST(value AS BLOB), digest FROM pieces"
         ).fetchall()
@@ -79,9 +96,11 @@ class StoreCheck:
             self._problems.append(Problem(None, table, error.code))
             self._ahead[table] = None
 
-    def follow(self, seq: int, pieces: Mapping[str, Piece], effects: Effects) -> None:
-        """Compare the rows that an event left, and all pieces where the header stands here."""
-        header = self._header
+    def follow(self, at: tuple[int, bytes], pieces: Mapping[str, Piece], effects: Effects) -> None:
+        """Compare the rows that the event `at` (seq and hash) left, and all pieces where the
+        header stands here.
+        """
+        header, (seq, link) = self._header, at
         if header is None or seq > header.seq:
             return
         for holding in effects.closed:
@@ -91,6 +110,8 @@ class StoreCheck:
             self._compare("capacity", spelled(capacity), b"")
         if seq == header.seq:
             self._compare_pieces(header, pieces)
+            if header.hash != link:
+                self._problems.append(Problem(None, "snapshot", f"the hash at seq {seq}"))
 
     def _compare(self, table: str, value: bytes, columns: bytes) -> None:
         """The next stored row must be this one; a hole, a change and a wrong digest are named."""

@@ -171,7 +171,7 @@ class _Replaying:
             return False
         if effects.void is not None:
             self._problems.append(Problem(row.seq, "void", VOID[effects.void]))
-        self._stores.follow(row.seq, self._state.pieces, effects)
+        self._stores.follow((row.seq, row.hash), self._state.pieces, effects)
         return effects.void is not None
 
     def finish(self) -> None:
