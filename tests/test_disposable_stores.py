@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -254,6 +256,37 @@ def test_single_rows(
             if done.total() == count:
                 break
     record_property("rows edited or deleted", dict(done))
+
+
+FORGERIES = {
+    "seq": "the snapshot|it stands at seq",
+    "hash": "the hash at seq",
+    "fold": "fold 9",
+    "state_hash": "the state hash",
+    "holdings": "the number of holdings",
+    "capacity": "the number of capacity",
+}
+
+
+@pytest.mark.parametrize("column", FORGERIES)
+def test_a_header_forged_with_its_digest(
+    column: str, told: tuple[Path, int], copy: Path, before: dict[str, Any]
+) -> None:
+    """A header that is wrong and says so consistently is named, and no answer differs."""
+    columns = ("seq", "hash", "fold", "state_hash", "holdings", "capacity")
+    with forging.opened(copy) as connection:
+        row = connection.execute(f"SELECT {', '.join(columns)} FROM snapshot").fetchone()
+        header = dict(zip(columns, row, strict=True))
+        blob = column in ("hash", "state_hash")
+        header[column] = bytes(32) if blob else 9 if column == "fold" else header[column] + 7
+        spelled = [one.hex() if isinstance(one, bytes) else one for one in header.values()]
+        digest = sha256(forging.spelled(spelled).encode()).digest()
+        values = (header[column], digest)
+        connection.execute(f"UPDATE snapshot SET {column} = ?, digest = ?", values)
+    with opened(copy, told[1]) as book:
+        found = [one.detail for one in book.verify().problems if one.what == "snapshot"]
+        assert any(re.search(FORGERIES[column], one) for one in found), found
+    assert answers(copy, told[1]) == before
 
 
 def test_single_rows_under_writers(
