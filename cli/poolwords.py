@@ -64,8 +64,7 @@ def change_of(state: State, told: Difference | PoolChanged, *, remove: bool = Fa
 def change_lines(change: Change) -> Iterator[str]:
     """One line for each thing that changes: `+` comes, `~` becomes another, `-` goes."""
     yield from (f"+ {line}" for line in _added(change.added))
-    for old, new in change.changed:
-        yield f"~ {old.name}: {_differences(old, new)}"
+    yield from _changed(change.changed)
     yield from (f"- {names}" for names, _count in fold(change.removed))
     if change.limits is not None:
         before, after = (_most(limits) for limits in change.limits)
@@ -96,6 +95,14 @@ def _added(servers: Sequence[Server]) -> Iterator[str]:
     for run in runs(servers, lambda server: (card_text(server), server.cpus)):
         for names, _count in fold([server.name for server in run]):
             yield f"{names}: {card_text(run[0])}, {_cpus(run[0].cpus)}"
+
+
+def _changed(changed: Sequence[tuple[Server, Server]]) -> Iterator[str]:
+    """Neighbours that change alike share a line."""
+    told = {old.name: _differences(old, new) for old, new in changed}
+    for run in runs((new for _old, new in changed), lambda server: told[server.name]):
+        for names, _count in fold([server.name for server in run]):
+            yield f"~ {names}: {told[run[0].name]}"
 
 
 def runs(servers: Iterable[Server], alike: Callable[[Server], object]) -> Iterator[list[Server]]:

@@ -110,6 +110,12 @@ def test_diff_tells_each_change_and_makes_none(console: Console, file: Path) -> 
     assert console.head() == seq
 
 
+def test_servers_that_change_alike_share_a_line(console: Console, file: Path) -> None:
+    """A change to a hundred servers is no hundred lines."""
+    file.write_text(POOL.replace("gpus = 4", "gpus = 8"))
+    assert console.says("pool diff pool.toml") == "~ s[0-1]: GPUs 4-7 come\n"
+
+
 def test_diff_exits_as_it_is_asked_to(console: Console, file: Path) -> None:
     """With `--exit-code` a difference is 1, as for `diff`; otherwise every answer is 0."""
     console.ends(0, "pool diff pool.toml --exit-code")
