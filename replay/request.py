@@ -30,6 +30,13 @@ class Placed(Record, frozen=True):
     gpus: tuple[int, ...] | None = None
 
 
+def placed_text(place: Placed) -> str:
+    """A place as words: `gpu-server-2`, or `gpu-server-2:0,1`."""
+    if place.gpus is None:
+        return place.server
+    return f"{place.server}:{','.join(map(str, place.gpus))}"
+
+
 class AllocateRequest(Record, frozen=True):
     """An allocate, checked: `asked` word for word, `on` as places, the holder of `--for`.
 
@@ -195,11 +202,13 @@ def pool(whole: Pool) -> Pool:
         raise BadRequest("server", twice, "each server once")
     for server in whole.servers:
         _server(server)
+    if whole.limits.gpus_per_task is not None:
+        count("gpus_per_task", whole.limits.gpus_per_task)
     return whole
 
 
 def _server(server: Server) -> None:
     count("CPUs", server.cpus)
     indices = [card.index for card in server.gpus]
-    if not indices or min(indices) < 0 or len(set(indices)) < len(indices):
-        raise BadRequest("gpus", indices, "at least one GPU, each index once")
+    if not indices or min(indices) < 0 or sorted(set(indices)) != indices:
+        raise BadRequest("gpus", indices, "at least one GPU, each index once, in ascending order")

@@ -14,6 +14,7 @@ from gpuledger.replay.actor import Actor
 from gpuledger.replay.catalogue import (
     AllocationGranted,
     Asked,
+    Card,
     Limits,
     Place,
     Pool,
@@ -229,3 +230,25 @@ def test_a_malformed_request_is_turned_away(wish: Wish) -> None:
     """Counts below one, totals that do not divide, GPUs named twice or out of order: BadRequest."""
     with pytest.raises(BadRequest):
         request(wish)
+
+
+UNSOUND: dict[str, Pool] = {
+    "no server": Pool(()),
+    "a server twice": Pool((server("a"), server("a"))),
+    "no GPU": Pool((Server("a", 8, ()),)),
+    "a GPU twice": Pool((Server("a", 8, (Card(0), Card(0))),)),
+    "GPUs out of order": Pool((Server("a", 8, (Card(1), Card(0))),)),
+    "an index below none": Pool((Server("a", 8, (Card(-1),)),)),
+    "no CPU": Pool((Server("a", 0, (Card(0),)),)),
+    "more CPUs than JSON keeps": Pool((Server("a", 2**60, (Card(0),)),)),
+    "a name with a line's end": Pool((server("a\nb"),)),
+    "a name that is none": Pool((server("\ud800"),)),
+    "a limit of nothing": Pool((server("a"),), Limits(0)),
+}
+
+
+@pytest.mark.parametrize("what", UNSOUND)
+def test_a_pool_that_cannot_be_is_turned_away(what: str) -> None:
+    """A pool whose event would be void, or that could serve nobody, is a bad request."""
+    with pytest.raises(BadRequest):
+        requests.pool(UNSOUND[what])
