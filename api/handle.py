@@ -105,7 +105,7 @@ class Ledger(Reports):
         meant, `beneficiary` for whom an admin acts. Raises Refused, BadRequest, TaskInUse,
         NoSuchServer, KeyReused, LockTimeout and what the ledger floor raises.
         """
-        words = on_words or tuple(map(_words, on))
+        words = on_words or tuple(map(requests.placed_text, on))
         whose = beneficiary.user if beneficiary else None
         asked = Asked(task, gpus, cpus, servers, words, here, project, note, whose)
         uid, sid = (beneficiary.uid, beneficiary.sid) if beneficiary else (None, None)
@@ -195,12 +195,6 @@ class Ledger(Reports):
     ) -> None:
         """Close it."""
         self.close()
-
-
-def _words(place: Placed) -> str:
-    if place.gpus is None:
-        return place.server
-    return f"{place.server}:{','.join(map(str, place.gpus))}"
 
 
 def _with_groups(actor: Actor) -> Actor:

@@ -42,6 +42,10 @@ Answer = TypeVar("Answer")
 Decision = Payload | Refusal | None
 
 
+SAME = ("act", "reason", "asked", "asked_release", "asked_change")
+"""What makes a refusal the same as the actor's last one."""
+
+
 def _encode(payload: Payload) -> bytes:
     """The event's data: grants and releases hold only what their requests were checked for."""
     checked = isinstance(payload, AllocationGranted | AllocationReleased)
@@ -242,15 +246,20 @@ class Batch:
         last = self.state.last_refusal(actor.identity)
         facts = {name: getattr(refusal, name) for name in refusal.__struct_fields__}
         reason = facts.pop("reason")
-        same = last is not None and (
-            (last.act, last.reason, last.asked, last.asked_release)
-            == (refusal.act, refusal.reason, refusal.asked, refusal.asked_release)
+        same = last is not None and all(
+            getattr(last, name) == getattr(refusal, name) for name in SAME
         )
         if last is not None and same and self._turn.now_us - last.at < REPEAT_US:
             return Refused(reason, last.seq, **facts)
         recorded = self.append(
             RequestRefused(
-                refusal.act, refusal.user, reason, by(actor), refusal.asked, refusal.asked_release
+                refusal.act,
+                refusal.user,
+                reason,
+                by(actor),
+                refusal.asked,
+                refusal.asked_release,
+                refusal.asked_change,
             ),
             actor.identity,
         )

@@ -7,7 +7,7 @@ indices as the server numbers them. `docs/FORMAT.md` holds the same in prose.
 
 from __future__ import annotations
 
-from typing import ClassVar, dataclass_transform
+from typing import ClassVar, dataclass_transform, get_args
 
 import msgspec
 
@@ -126,6 +126,18 @@ class AskedRelease(Record, frozen=True):
     if_held: bool = False
 
 
+class AskedChange(Record, frozen=True):
+    """What an act of an admin asked for.
+
+    `on` holds places as `gpu-server-2` or `gpu-server-2:0,1` (drain, resume); `sha256` the
+    canonical JSON of the pool (pool apply) or the file (import), 64 hex digits.
+    """
+
+    on: tuple[str, ...] = ()
+    sha256: str | None = None
+    reason: str | None = None
+
+
 class LedgerCreated(Record, frozen=True):
     """The first event: the ledger's random id (32 hex digits), its format, the first pool."""
 
@@ -240,6 +252,7 @@ class RequestRefused(Record, frozen=True):
     by: By
     asked: Asked | None = None
     asked_release: AskedRelease | None = None
+    asked_change: AskedChange | None = None
     imported: int | None = None
     clock: int | None = None
 
@@ -271,17 +284,7 @@ Payload = (
     | ImportRecorded
 )
 
-KINDS: tuple[type[Payload], ...] = (
-    LedgerCreated,
-    LedgerReset,
-    PoolChanged,
-    PoolDrained,
-    PoolResumed,
-    AllocationGranted,
-    AllocationReleased,
-    RequestRefused,
-    ImportRecorded,
-)
+KINDS: tuple[type[Payload], ...] = get_args(Payload)
 VERSION = 1
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .actor import Actor
-from .catalogue import AllocationReleased, AskedRelease, LedgerReset
+from .catalogue import AllocationReleased, AskedChange, AskedRelease, LedgerReset
 from .errors import AmbiguousTask, NoSuchServer, NoSuchTask, ReasonNeeded
 from .piece import AllocationPiece
 from .refusal import Held, Refusal
@@ -108,7 +108,8 @@ def decide_reset(state: State, reason: str | None, actor: Actor) -> LedgerReset 
     """
     admin = admin_by(state.pool.admins, actor)
     if admin is None:
-        return Refusal("reset", "not_permitted", actor.user)
+        asked = AskedChange(reason=reason)
+        return Refusal("reset", "not_permitted", actor.user, asked_change=asked)
     running = state.allocations()
     others = tuple(piece.id for piece in running if not owns(actor, piece))
     if others and reason is None:

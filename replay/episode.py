@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..ledger.event import Event
-from .catalogue import AllocationGranted, Asked, AskedRelease, Record, RequestRefused
+from .catalogue import AllocationGranted, Asked, AskedChange, AskedRelease, Record, RequestRefused
 from .fold import decode
 
 SILENCE_US = 3_600 * 1_000_000
@@ -25,6 +25,7 @@ class Episode(Record, frozen=True):
     act: str
     asked: Asked | None
     asked_release: AskedRelease | None
+    asked_change: AskedChange | None
     reason: str
     first: int
     last: int
@@ -32,7 +33,7 @@ class Episode(Record, frozen=True):
     granted: int | None = None
 
 
-Ask = tuple[str, str, object, object]
+Ask = tuple[str, str, object, object, object]
 
 
 def episodes(events: Iterable[Event]) -> list[Episode]:
@@ -50,7 +51,7 @@ def episodes(events: Iterable[Event]) -> list[Episode]:
 def _refused(
     event: Event, refused: RequestRefused, going: dict[Ask, Episode], done: list[Episode]
 ) -> None:
-    ask = (refused.user, refused.act, refused.asked, refused.asked_release)
+    ask = (refused.user, refused.act, refused.asked, refused.asked_release, refused.asked_change)
     before = going.get(ask)
     times, first = 1, event.at
     if before is not None and event.at - before.last <= SILENCE_US:
@@ -58,7 +59,7 @@ def _refused(
     elif before is not None:
         done.append(before)
     going[ask] = Episode(
-        refused.user, refused.act, refused.asked, refused.asked_release,
+        refused.user, refused.act, refused.asked, refused.asked_release, refused.asked_change,
         refused.reason, first, event.at, times,
     )  # fmt: skip
 
@@ -66,13 +67,14 @@ def _refused(
 def _granted(
     event: Event, grant: AllocationGranted, going: dict[Ask, Episode], done: list[Episode]
 ) -> None:
-    episode = going.pop((grant.user, "allocate", grant.asked, None), None)
+    episode = going.pop((grant.user, "allocate", grant.asked, None, None), None)
     if episode is None:
         return
     quiet = event.at - episode.last > SILENCE_US
     done.append(
         Episode(
-            episode.user, episode.act, episode.asked, episode.asked_release, episode.reason,
+            episode.user, episode.act, episode.asked, episode.asked_release,
+            episode.asked_change, episode.reason,
             episode.first, episode.last, episode.times, None if quiet else event.seq,
         )
     )  # fmt: skip

@@ -228,8 +228,9 @@ def _resumed(pieces: Pieces, event: Event, resume: c.PoolResumed) -> Effects:
 def _refused(pieces: Pieces, event: Event, refused: c.RequestRefused) -> Effects:
     key = "refusal:" + event.actor
     pieces[key] = RefusalPiece(
-        event.seq, event.at, refused.act, refused.reason, refused.asked, refused.asked_release
-    )
+        event.seq, event.at, refused.act, refused.reason,
+        refused.asked, refused.asked_release, refused.asked_change,
+    )  # fmt: skip
     return Effects((key,))
 
 

@@ -11,7 +11,7 @@ from ..ledger.event import Draft, Event
 from ..ledger.format import FORMAT
 from . import request as requests
 from .actor import Actor
-from .catalogue import VERSION, Admins, AdminUser, LedgerCreated, Pool
+from .catalogue import VERSION, Admins, AdminUser, LedgerCreated, Limits, Pool
 from .errors import BadRequest
 from .rights import by
 from .store_schema import STORES
@@ -26,9 +26,10 @@ def found(
     BadRequest, LedgerExists, NotPermitted, NetworkFilesystem, StorageFailed.
     """
     requests.pool(pool)
-    if pool.admins == Admins():
-        founder = AdminUser(actor.user, actor.identity)
-        pool = Pool(pool.servers, pool.limits, Admins((founder,)))
+    founder = Admins((AdminUser(actor.user, actor.identity),))
+    admins = founder if pool.admins == Admins() else pool.admins
+    limited = {} if pool.limits == Limits() else {"limits": pool.limits}
+    pool = Pool(pool.servers, admins=admins, **limited)
     now = clock.now_us()
     if at is not None and not 0 <= at <= now:
         raise BadRequest("at", at, "an instant that has passed (microseconds UTC)")

@@ -9,7 +9,13 @@ import msgspec
 from ..ledger.errors import GpuledgerError
 from .actor import Actor
 from .allocator import Allocator, Batch
-from .catalogue import AllocationGranted, AllocationReleased, ImportRecorded, RequestRefused
+from .catalogue import (
+    AllocationGranted,
+    AllocationReleased,
+    AskedChange,
+    ImportRecorded,
+    RequestRefused,
+)
 from .decision import decide_allocate
 from .errors import BadRequest, NoSuchServer, NotEmpty, Refused, TaskInUse
 from .refusal import Refusal
@@ -61,7 +67,9 @@ def import_trace(
         who = allocator.with_groups(batch.state, actor)
         admin = admin_by(batch.state.pool.admins, who)
         if admin is None:
-            return batch.refuse(Refusal("import", "not_permitted", actor.user), actor)
+            asked = AskedChange(sha256=source.sha256)
+            refusal = Refusal("import", "not_permitted", actor.user, asked_change=asked)
+            return batch.refuse(refusal, actor)
         _must_be_empty(batch)
         return _Import(batch, source, who, admin).run(progress)
 

@@ -13,7 +13,7 @@ from hashlib import sha256
 import msgspec
 
 from ..ledger.canonical import encode, encode_record
-from .catalogue import Admins, Asked, AskedRelease, Limits, Record, Server, Share
+from .catalogue import Admins, Asked, AskedChange, AskedRelease, Limits, Record, Server, Share
 
 MODULUS = 1 << 256
 
@@ -94,6 +94,7 @@ class RefusalPiece(Record, frozen=True):
     reason: str
     asked: Asked | None = None
     asked_release: AskedRelease | None = None
+    asked_change: AskedChange | None = None
 
 
 Piece = PoolPiece | ServerPiece | AllocationPiece | TasksPiece | RefusalPiece

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
+from ..ledger.canonical import encode
 from .actor import Actor
 from .catalogue import (
     Admins,
+    AskedChange,
     Limits,
     Place,
     Pool,
@@ -17,7 +21,7 @@ from .catalogue import (
 from .errors import NoSuchServer, ReasonNeeded, ServerInUse
 from .piece import ServerPiece
 from .refusal import Refusal
-from .request import Placed
+from .request import Placed, placed_text
 from .rights import admin_by, by, owns
 from .state import State
 
@@ -125,7 +129,8 @@ def decide_pool(
     """
     admin = admin_by(state.pool.admins, actor)
     if admin is None:
-        return Refusal("pool apply", "not_permitted", actor.user)
+        asked = AskedChange(sha256=sha256(encode(pool)).hexdigest(), reason=reason)
+        return Refusal("pool apply", "not_permitted", actor.user, asked_change=asked)
     change = difference(state, pool, remove=remove)
     if change.empty(remove=remove):
         return None
@@ -161,6 +166,11 @@ def _moving(state: State, on: tuple[Placed, ...], *, drained: bool) -> tuple[Pla
     return tuple(places)
 
 
+def _not_permitted(act: str, on: tuple[Placed, ...], actor: Actor, reason: str | None) -> Refusal:
+    asked = AskedChange(tuple(map(placed_text, on)), reason=reason)
+    return Refusal(act, "not_permitted", actor.user, asked_change=asked)
+
+
 def decide_drain(
     state: State, on: tuple[Placed, ...], actor: Actor, reason: str | None
 ) -> PoolDrained | Refusal | None:
@@ -168,7 +178,7 @@ def decide_drain(
     admin = admin_by(state.pool.admins, actor)
     places = _moving(state, on, drained=False)
     if admin is None:
-        return Refusal("drain", "not_permitted", actor.user)
+        return _not_permitted("drain", on, actor, reason)
     return PoolDrained(by(actor, admin), places, reason) if places else None
 
 
@@ -179,5 +189,5 @@ def decide_resume(
     admin = admin_by(state.pool.admins, actor)
     places = _moving(state, on, drained=True)
     if admin is None:
-        return Refusal("resume", "not_permitted", actor.user)
+        return _not_permitted("resume", on, actor, reason)
     return PoolResumed(by(actor, admin), places, reason) if places else None

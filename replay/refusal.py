@@ -5,7 +5,7 @@ Where several reasons apply, the first in the order of `REASONS` counts.
 
 from __future__ import annotations
 
-from .catalogue import Asked, AskedRelease, Record
+from .catalogue import Asked, AskedChange, AskedRelease, Record
 
 REASONS = {
     "never": "this pool could not do it even when empty",
@@ -53,6 +53,7 @@ class Refusal(Record, frozen=True):
     user: str
     asked: Asked | None = None
     asked_release: AskedRelease | None = None
+    asked_change: AskedChange | None = None
     free: tuple[Free, ...] = ()
     gpus_free: int = 0
     cpus_free: int = 0

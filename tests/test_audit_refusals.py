@@ -9,7 +9,10 @@ import pytest
 from chosen_times import Clock, as_actor, document, ledger_from
 from conftest import RunCli
 from gpuledger.handle import Ledger
+from gpuledger.replay.catalogue import AskedChange
 from gpuledger.replay.errors import Refused
+from gpuledger.replay.interval import Window
+from gpuledger.replay.request import Placed
 from small_pools import ADA, BOB, pool
 
 ALL = ("-S", "2025-06-01", "-E", "2025-06-10")
@@ -101,3 +104,17 @@ def test_a_release_that_was_refused(told: Path, run_cli: RunCli) -> None:
     last = document(run_cli, told, "audit", "refusals", *ALL)["episodes"][-1]
     assert (last["act"], last["reason"]) == ("release", "not_permitted")
     assert last["asked"]["tasks"] == ["all"]
+
+
+def test_two_drains_refused_are_two_refusals(ledger_path: Path) -> None:
+    """What an admin's act asked for stands in its refusal, so another place is another request."""
+    clock = Clock("2025-06-01T00:00")
+    ledger_from(ledger_path, pool(), clock).close()
+    with as_actor(ledger_path, clock, BOB) as bob:
+        for gpus in ((0,), (1,), (1,)):
+            with pytest.raises(Refused):
+                bob.drain((Placed(pool().servers[0].name, gpus),), "smoke")
+        found, _ = bob.refusals(Window(0, 1 << 60))
+    name = pool().servers[0].name
+    asked = [one.asked_change for one in found]
+    assert asked == [AskedChange((f"{name}:{gpu}",), reason="smoke") for gpu in (0, 1)]

@@ -26,7 +26,7 @@ TEXT = (DOCS / "FORMAT.md").read_text(encoding="utf-8")
 PARTS = [
     catalogue.By, catalogue.Pool, catalogue.Server, catalogue.Card, catalogue.Limits,
     catalogue.Admins, catalogue.AdminUser, catalogue.AdminGroup, catalogue.Share,
-    catalogue.Place, catalogue.Asked, catalogue.AskedRelease,
+    catalogue.Place, catalogue.Asked, catalogue.AskedRelease, catalogue.AskedChange,
     piece.PoolPiece, piece.ServerPiece, piece.AllocationPiece, piece.TasksPiece,
     piece.RefusalPiece, holding.Holding, holding.Capacity,
 ]  # fmt: skip

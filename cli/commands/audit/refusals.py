@@ -81,6 +81,8 @@ def asked_text(episode: Episode) -> str:
         words += _allocate(episode.asked)
     elif episode.asked_release is not None:
         words += _release(episode.asked_release)
+    elif episode.asked_change is not None:
+        words += episode.asked_change.on
     return " ".join(words)
 
 
