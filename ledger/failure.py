@@ -22,6 +22,12 @@ PERM, BUSY, LOCKED, READONLY, IOERR, CORRUPT = 3, 5, 6, 8, 10, 11
 FULL, CANTOPEN, PROTOCOL, NOTADB = 13, 14, 15, 26
 
 
+_NO_ROOM_FOR_INDEX = (
+    sqlite3.SQLITE_IOERR_SHMOPEN,
+    sqlite3.SQLITE_IOERR_SHMSIZE,
+    sqlite3.SQLITE_IOERR_SHMMAP,
+)
+
 FAULTS = (sqlite3.Error, UnicodeDecodeError)
 """What sqlite3 raises: its own errors, and this one where its message quotes a damaged schema."""
 
@@ -32,6 +38,13 @@ BUSY_S = 5.0
 def code_of(error: Exception) -> int:
     """Return SQLite's primary result code of `error`, 0 where Python itself raised it."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def no_index(error: Exception) -> bool:
+    """Whether the index beside the -wal could not be made: it is forbidden, or the disk is full."""
+    if code_of(error) in (PERM, READONLY, CANTOPEN):
+        return True
+    return getattr(error, "sqlite_errorcode", 0) in _NO_ROOM_FOR_INDEX
 
 
 @contextlib.contextmanager

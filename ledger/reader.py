@@ -1,9 +1,9 @@
 """Reading a ledger without ever locking out a writer, whatever one may do with its folder.
 
 Three ways, tried in this order. Live (`mode=ro`): beside writers. Immutable: where no -wal
-lies beside the file and we may not make one, as on read-only media, with the file's stat
-compared before and after. A private copy of file and -wal: where the -wal has no -shm and
-we may not make one.
+lies beside the file and we cannot make one, as on read-only media and on a full disk, with the
+file's stat compared before and after. A private copy of file and -wal: where the -wal has no
+-shm and we cannot make one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TypeVar
 from .connection import Place, connect, identify, place_of
 from .descriptors import group_of
 from .errors import NotPermitted, StorageFailed
-from .failure import BUSY_S, CANTOPEN, FAULTS, PERM, READONLY, code_of, translate
+from .failure import BUSY_S, FAULTS, no_index, translate
 from .filesystem import refuse_network
 from .forking import keep_for_ever, settle, watch
 from .private_copy import PrivateCopy
@@ -111,7 +111,7 @@ class Reader:
         try:
             connection = self._connected(self.path, "mode=ro")
         except FAULTS as error:
-            if code_of(error) not in (PERM, READONLY, CANTOPEN):
+            if not no_index(error):
                 raise translate(error, self.path, "read") from error
             connection = self._open_still()
         self._connection = connection
