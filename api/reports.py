@@ -9,16 +9,19 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TypeVar
 
-from gpuledger.ledger.event import Head
+from gpuledger.ledger.chain import head_of, links
+from gpuledger.ledger.event import Event, Head
 from gpuledger.ledger.format import LOCK_SUFFIX
 from gpuledger.ledger.note import read_note
 from gpuledger.ledger.sqlite_log import SqliteLog
+from gpuledger.ledger.witness import ledger_id
 from gpuledger.replay import episode, usage
+from gpuledger.replay.catalogue import RequestRefused
 from gpuledger.replay.errors import BadRequest, NoSuchServer
 from gpuledger.replay.history import Spell, spells
 from gpuledger.replay.holding import Holding
 from gpuledger.replay.interval import Window
-from gpuledger.replay.past import Past, load_past, on_server, replayed, state_at
+from gpuledger.replay.past import Past, load_past, on_server, replayed, say, state_at
 from gpuledger.replay.request import Placed
 from gpuledger.replay.snapshot_store import Misfit
 from gpuledger.replay.transition import Transition, transition
@@ -122,8 +125,7 @@ class Reports:
     def refusals(self, window: Window) -> tuple[list[episode.Episode], Head]:
         """Unmet demand: the episodes whose last refusal lies in the window or whose first does."""
         head = self.log.head()
-        first = self._first_seq(window.from_us - episode.SILENCE_US, head.seq)
-        events = self.log.read(first - 1, head.seq)
+        events = self._noticed(self._quiet_before(window.from_us, head.seq), head.seq)
         found = episode.episodes(event for event in events if event.at < window.to_us)
         return [one for one in found if one.last >= window.from_us], head
 
@@ -146,11 +148,8 @@ class Reports:
         return (to_line(event, name) for event in self.log.read(after))
 
     def ledger_id(self) -> str:
-        """The ledger's random id, 32 hex digits, from its first event."""
-        import json
-
-        first = next(iter(self.log.read(0, 1)))
-        return str(json.loads(first.data)["ledger"])
+        """The ledger's random id, 32 hex digits, from its first event. Raises BrokenChain."""
+        return self.log.reading(lambda conn: ledger_id(conn, self.log.path)).hex()
 
     def _ask(self, ask: Callable[[Past], Answer]) -> Answer:
         """Ask the stores; where a row of them turns out not to fit, a replay of the log."""
@@ -160,6 +159,30 @@ class Reports:
             past = replayed(self.log, self.notices)
             self.notices.append(f"{misfit.why}; replayed {past.state.seq} events")
             return ask(past)
+
+    def _quiet_before(self, at: int, head: int) -> int:
+        """The seq from which to read so that no episode is cut: an hour without a refusal before."""
+        while True:
+            first = self._first_seq(at, head)
+            earlier = self._first_seq(at - episode.SILENCE_US, head)
+            stretch = self.log.read(earlier - 1, first - 1)
+            refused = [event.at for event in stretch if event.kind == RequestRefused.KIND]
+            if not refused:
+                return first
+            at = refused[0]
+
+    def _noticed(self, first: int, head: int) -> Iterator[Event]:
+        """The events from `first` on; where they do not link, that is said, and reading goes on."""
+        before: Event | None = None
+        breaks: list[tuple[int, str]] = []
+        for event in self.log.read(max(first - 2, 0), head):
+            wrong = None if before is None else links(event, head_of(before))
+            if wrong is not None:
+                breaks.append((event.seq, wrong))
+            before = event
+            if event.seq >= first:
+                yield event
+        say(breaks, self.notices)
 
     def _first_seq(self, at: int, head: int) -> int:
         """The first seq whose event is at or after `at`: times never fall from seq to seq."""

@@ -54,9 +54,13 @@ class State:
 
     @property
     def pool(self) -> PoolPiece:
-        """The pool's frame: server names in order, limits, admins."""
-        pool = self.pieces[POOL]
-        assert isinstance(pool, PoolPiece)
+        """The pool's frame: server names in order, limits, admins.
+
+        Raises BrokenChain where the log does not begin with the event that makes it.
+        """
+        pool = self.pieces.get(POOL)
+        if not isinstance(pool, PoolPiece):
+            raise BrokenChain("", "no event makes the pool", 1)
         return pool
 
     @property

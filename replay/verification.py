@@ -8,12 +8,13 @@ one bad record never hides the rest. It reads in runs up to a fixed head.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
 from ..ledger.errors import BrokenChain, GpuledgerError, UnknownEvent
 from ..ledger.event import Event
+from ..ledger.format import EVENTS_KEYS, EVENTS_TABLE, TRIGGERS
 from ..ledger.note import Note, Unreadable
 from .checked_rows import ChainCheck, Row
 from .checked_stores import StoreCheck
@@ -71,13 +72,11 @@ def verify(
     head = log.reading(_last_seq)
     after = 0
     while after < head:
-        first, upto = after, min(after + RUN, head)
-        rows = _run(log, first, upto, chain)
+        rows, after = _run(log, after, head, chain)
         for row in rows:
             chain.check(row)
             chain.book(row, void=replaying.follow(row))
-        after = upto
-    chain.finish(head)
+    chain.finish(max(head, 1))
     replaying.finish()
     chain.check_note(note)
     anchored = chain.check_expected(expect)
@@ -92,35 +91,45 @@ def _last_seq(conn: sqlite3.Connection) -> int:
     return row[0] or 0
 
 
-def _run(log: Checked, after: int, upto: int, chain: ChainCheck) -> list[Row]:
-    """A stretch of rows as they lie in the file; one by one where the stretch is damaged."""
+def _run(log: Checked, after: int, head: int, chain: ChainCheck) -> tuple[list[Row], int]:
+    """The next rows as they lie in the file, and up to which seq they reach.
+
+    One by one where the stretch is damaged.
+    """
     try:
-        return log.reading(lambda conn: _rows(conn, after, upto, chain.problems))
+        rows = log.reading(lambda conn: _rows(conn, after, head, chain.problems))
     except GpuledgerError:
+        upto = min(after + RUN, head)
         found: list[Row] = []
         for seq in range(after + 1, upto + 1):
             try:
                 found += log.reading(lambda conn: _rows(conn, seq - 1, seq, chain.problems))  # noqa: B023 - runs at once
             except GpuledgerError:
                 chain.problems.append(Problem(seq, "unreadable"))
-        return found
+        return found, upto
+    return rows, rows[-1].seq if rows else head
+
+
+_READ = (
+    "SELECT seq, at, CAST(kind AS BLOB), version, CAST(actor AS BLOB), CAST(key AS BLOB),"
+    " CAST(data AS BLOB), prev, hash,"
+    " EXISTS (SELECT 1 FROM events AS e WHERE e.seq = events.seq),"
+    " key IS NULL OR EXISTS (SELECT 1 FROM events AS e INDEXED BY events_keys"
+    "  WHERE e.actor = events.actor AND e.key = events.key AND e.key IS NOT NULL"
+    "  AND e.seq = events.seq)"
+    " FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+)
 
 
 def _rows(conn: sqlite3.Connection, after: int, upto: int, problems: list[Problem]) -> list[Row]:
     """Rows with their texts as bytes: a flipped byte may have made them invalid UTF-8.
 
-    Each row must also be found by its seq, and each retry key by its index.
+    Each row must also be found by its seq, and each retry key by its index, unless the whole
+    index is gone, which is told once.
     """
-    rows = conn.execute(
-        "SELECT seq, at, CAST(kind AS BLOB), version, CAST(actor AS BLOB), CAST(key AS BLOB),"
-        " CAST(data AS BLOB), prev, hash,"
-        " EXISTS (SELECT 1 FROM events AS e WHERE e.seq = events.seq),"
-        " key IS NULL OR EXISTS (SELECT 1 FROM events AS e INDEXED BY events_keys"
-        "  WHERE e.actor = events.actor AND e.key = events.key AND e.key IS NOT NULL"
-        "  AND e.seq = events.seq)"
-        " FROM events WHERE seq > ? AND seq <= ? ORDER BY seq",
-        (after, upto),
-    ).fetchall()
+    whole = _schema(conn).get(("index", "events_keys")) == EVENTS_KEYS
+    read = _READ if whole else _READ.replace("INDEXED BY events_keys", "NOT INDEXED")
+    rows = conn.execute(read, (after, upto, RUN)).fetchall()
     problems += [
         Problem(row[0], "index", "seq" if not row[9] else "key")
         for row in rows
@@ -129,16 +138,17 @@ def _rows(conn: sqlite3.Connection, after: int, upto: int, problems: list[Proble
     return [Row(*row[:9]) for row in rows]
 
 
-def schema_problems(conn: sqlite3.Connection) -> list[Problem]:
-    """Triggers, tables and views that are missing, changed or foreign."""
-    from ..ledger.format import EVENTS_TABLE, TRIGGERS
+def _schema(conn: sqlite3.Connection) -> dict[tuple[str, str], str]:
+    rows = conn.execute("SELECT type, name, sql FROM sqlite_schema")
+    return {(kind, name): sql for kind, name, sql in rows}
 
-    found = {
-        (kind, name): sql
-        for kind, name, sql in conn.execute("SELECT type, name, sql FROM sqlite_schema")
-    }
+
+def schema_problems(conn: sqlite3.Connection) -> list[Problem]:
+    """Triggers, the table and its index that are missing or changed, and foreign triggers."""
+    found = _schema(conn)
     expected = {("trigger", name): sql for name, sql in TRIGGERS.items()}
     expected["table", "events"] = EVENTS_TABLE
+    expected["index", "events_keys"] = EVENTS_KEYS
     problems = [
         Problem(None, "schema", f"{kind} {name}")
         for (kind, name), sql in expected.items()
@@ -161,10 +171,10 @@ class _Replaying:
         """Fold one row, and say whether it is void; what cannot be decoded stops the folding,
         never the check of the chain.
         """
-        if self._stopped or (event := _event(row)) is None:
+        if self._stopped:
             return False
         try:
-            effects = fold(self._state.pieces, event)
+            effects = fold(self._state.pieces, _event(row))
         except (BrokenChain, UnknownEvent) as error:
             self._problems.append(Problem(row.seq, error.code, getattr(error, "why", row.seq_text)))
             self._stopped = True
@@ -182,13 +192,10 @@ class _Replaying:
         self._stores.finish()
 
 
-def _event(row: Row) -> Event | None:
-    """The row as an event, or None where its texts are none."""
-    try:
-        texts: list[Any] = [
-            None if t is None else t.decode() for t in (row.kind, row.actor, row.key)
-        ]
-    except UnicodeDecodeError:
-        return None
-    kind, actor, key = texts
+def _event(row: Row) -> Event:
+    """The row as an event. What is no UTF-8 is folded as well as it can be: its hash tells."""
+    kind, actor, key = (
+        text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+        for text in (row.kind, row.actor, row.key)
+    )
     return Event(row.seq, row.at, kind, row.version, actor, key, row.data, row.prev, row.hash)

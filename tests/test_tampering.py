@@ -270,6 +270,63 @@ def test_commands_on_a_forgotten_tail(
     assert wal_of(copy).read_bytes() == bad
 
 
+SCHEMA_HARMS = {
+    "DROP TRIGGER events_insert": "trigger events_insert",
+    "DROP TRIGGER events_update": "trigger events_update",
+    "DROP TRIGGER events_delete": "trigger events_delete",
+    "DROP INDEX events_keys": "index events_keys",
+    "ALTER TABLE events ADD COLUMN more TEXT": "table events",
+    "CREATE TRIGGER mine AFTER INSERT ON events BEGIN SELECT 1; END": "trigger mine",
+}
+
+
+@pytest.mark.parametrize("harm", SCHEMA_HARMS)
+def test_a_changed_schema_is_named(harm: str, copy: Path) -> None:
+    """A trigger, index or column that came or went is named by itself, and nothing else is."""
+    with forging.opened(copy) as shell:
+        shell.execute(harm)
+    with Ledger(str(copy), actor=ROOT) as book:
+        assert [one.detail for one in book.verify().problems] == [SCHEMA_HARMS[harm]]
+        assert book.state().pieces
+
+
+def test_a_log_without_events(copy: Path, run_cli: RunCli) -> None:
+    """All events, the stores and the lock file gone: verify misses seq 1, nothing crashes."""
+    with forging.unguarded(copy) as shell:
+        for table in ("events", "snapshot", "pieces", "holdings", "capacity"):
+            shell.execute(f"DELETE FROM {table}")
+    copy.with_name(copy.name + ".lock").unlink()
+    answer = run_cli("--ledger", copy, "audit", "verify")
+    assert (answer.returncode, answer.stdout.startswith("seq 1 is missing\n")) == (1, True)
+    for words in (("status",), ("list",), ("allocate", "x", "1"), ("export",), ("rebuild",)):
+        answer = run_cli("--ledger", copy, *words)
+        assert answer.returncode == 1
+        assert "event 1 of " in answer.stderr, words
+
+
+def test_a_first_event_that_is_void(told: Path, copy: Path) -> None:
+    """Where no event makes a pool, state and writing are refused by seq 1, which verify names."""
+    first = forging.rows(told)[0]
+    data = json.loads(first.data)
+    data["pool"]["servers"].append(data["pool"]["servers"][0])
+    rewrite(copy, [first._replace(data=forging.spelled(data)).hashed()])
+    with Ledger(str(copy), actor=ROOT) as book:
+        assert (1, "void") in {(one.seq, one.what) for one in book.verify().problems}
+        assert attempt(lambda: book.state().pool).seq == 1
+        assert attempt(lambda: book.allocate("x", 1)).code in ("lost_tail", "broken_chain")
+
+
+def test_a_seq_beyond_all_bounds(copy: Path) -> None:
+    """A row moved to the greatest seq there is: verify ends, and names the hole."""
+    with forging.unguarded(copy) as shell:
+        (last,) = shell.execute("SELECT max(seq) FROM events").fetchone()
+        shell.execute("UPDATE events SET seq = 9223372036854775807 WHERE seq = ?", (last,))
+    with Ledger(str(copy), actor=ROOT) as book:
+        first = book.verify().problems[0]
+        assert (first.seq, first.what) == (last, "missing")
+        assert attempt(lambda: book.allocate("x", 1)).code in ("lost_tail", "broken_chain")
+
+
 def attempt(act: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever the act answers
     """What an act answers, or the error of ours that it ends with."""
     try:
