@@ -10,7 +10,7 @@ import gc
 import re
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -118,9 +118,8 @@ class _Parser:
 def _unmarked(value: Any) -> Any:  # noqa: ANN401 - texts, and lists of them
     if isinstance(value, str):
         return value.removeprefix(_MARK)
-    if isinstance(value, list | tuple):
-        return type(value)(map(_unmarked, value))
-    return value
+    kind: object = type(value)
+    return [_unmarked(one) for one in value] if kind in (list, tuple) else value
 
 
 def shared(*, csv: bool = False) -> list[click.Option]:
@@ -204,4 +203,4 @@ def session_of(given: dict[str, Any]) -> Session:
 
 def before_name(ctx: click.Context) -> Mapping[str, Any]:
     """The shared options as they stood before the command's name."""
-    return ctx.find_object(dict) or {}
+    return cast("dict[str, Any] | None", ctx.find_object(dict)) or {}

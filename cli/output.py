@@ -18,11 +18,10 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - records, and lists and tables of
     """A value as JSON has it: records as objects with every field, tuples as lists."""
     if isinstance(value, msgspec.Struct):
         return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
-    if isinstance(value, dict):
+    kind: object = type(value)
+    if kind is dict:
         return {str(key): plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
-    return value
+    return [plain(one) for one in value] if kind in (list, tuple) else value
 
 
 def json_text(document: dict[str, Any]) -> str:

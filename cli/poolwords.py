@@ -119,7 +119,7 @@ def runs(servers: Iterable[Server], alike: Callable[[Server], object]) -> Iterat
 
 def _differences(before: Server, after: Server) -> str:
     """What is another about a server, in words."""
-    told = []
+    told: list[str] = []
     if before.cpus != after.cpus:
         told.append(f"{_cpus(before.cpus)} -> {after.cpus}")
     if before.host != after.host:
@@ -137,7 +137,7 @@ def _card_differences(before: Server, after: Server) -> list[str]:
     new = {card.index: card for card in after.gpus}
     come, gone = sorted(new.keys() - old.keys()), sorted(old.keys() - new.keys())
     other = sorted(at for at in old.keys() & new.keys() if old[at] != new[at])
-    told = []
+    told: list[str] = []
     for gpus, text in (
         (come, _("GPUs {gpus} come")),
         (gone, _("GPUs {gpus} go")),

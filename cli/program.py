@@ -7,8 +7,9 @@ that `gpuledger --help` imports none.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -57,8 +58,8 @@ class Group(Command, click.Group):
     """A group whose commands are imported when they run; `place` is their package."""
 
     place = "gpuledger.cli.commands"
-    commands_told = COMMANDS
-    sections = SECTIONS
+    commands_told: Mapping[str, tuple[str, str]] = COMMANDS
+    sections: Mapping[str, tuple[str, ...]] = SECTIONS
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Every command, in the order of the help."""
@@ -100,7 +101,7 @@ class Group(Command, click.Group):
 
 def _remember(**given: Any) -> None:  # noqa: ANN401 - the shared options
     """Keep what stands before the command's name for the command's session."""
-    told = click.get_current_context().ensure_object(dict)
+    told = cast("dict[str, Any]", click.get_current_context().ensure_object(dict))
     told.update({name: value for name, value in given.items() if value not in (None, False)})
 
 
@@ -123,7 +124,7 @@ def group(
     return made
 
 
-def _version(ctx: click.Context, param: click.Parameter, *, value: bool) -> None:
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     del param
     if value and not ctx.resilient_parsing:
         from gpuledger import __version__
@@ -148,7 +149,7 @@ def program() -> Group:
             is_flag=True,
             expose_value=False,
             is_eager=True,
-            callback=lambda ctx, param, value: _version(ctx, param, value=value),
+            callback=_version,
             help="Show the version and exit.",
         )
     )

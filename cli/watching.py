@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from datetime import tzinfo
 from typing import TYPE_CHECKING
@@ -68,7 +68,7 @@ def _texts(ledger: Ledger, draw: Draw) -> Iterator[tuple[str, int]]:
 
 
 @contextmanager
-def _other_screen() -> Iterator[None]:
+def _other_screen() -> Generator[None]:
     sys.stdout.write(OTHER_SCREEN)
     try:
         yield

@@ -154,7 +154,7 @@ def _for_shell(session: Session, ledger: Ledger, allocation: Allocation, *, expo
         for line in export_lines(allocation.id, shares, here):
             session.say(line)
     else:
-        session.say(cuda_list(shares[0]))
+        session.say(cuda_list(next(iter(shares))))
 
 
 def _here(ledger: Ledger, shares: tuple[Share, ...], host: str) -> Share | None:

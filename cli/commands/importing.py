@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -97,7 +97,7 @@ def _list(session: Session, rows: tuple[Unusable, ...], what: str) -> None:
 
 
 @contextmanager
-def _bar(session: Session) -> Iterator[Watch | None]:
+def _bar(session: Session) -> Generator[Watch | None]:
     """A progress bar on a terminal; nothing elsewhere."""
     if session.json or not sys.stderr.isatty():
         yield None

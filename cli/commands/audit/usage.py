@@ -89,7 +89,7 @@ def _table(used: Usage) -> Table:
         for row in used.rows
     ]  # fmt: skip
     sums = _sums(used.allocations, used.gpu_us, used.cpu_us, used.capacity_us)
-    totals = (_("all"), *("" for name in used.by[1:]), *sums)
+    totals = (_("all"), *[""] * (len(used.by) - 1), *sums)
     return Table(columns, rows, totals)
 
 

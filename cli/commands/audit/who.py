@@ -12,7 +12,7 @@ from ...options import define
 from ...report import now_of, tell_head, tell_window, window_of, windowed
 from ...session import Session
 from ...shape_audit import clipped, who
-from ...table import Column, Table
+from ...table import Column, Row, Table
 from ...timetext import held_text, utc_text
 from ...words import _
 
@@ -75,7 +75,7 @@ def command(
 
 def _exact(window: Window, held: list[Held], now_us: int) -> Table:
     """The table for programs: the JSON document's intervals, row by row."""
-    rows = []
+    rows: list[Row] = []
     for gpu, holding in held:
         start, end = clipped(window, holding, now_us)
         rows.append((
@@ -87,7 +87,7 @@ def _exact(window: Window, held: list[Held], now_us: int) -> Table:
 
 
 def _table(session: Session, window: Window, held: list[Held], now_us: int) -> Table:
-    rows = []
+    rows: list[Row] = []
     for gpu, holding in held:
         start, end = clipped(window, holding, now_us)
         length_us = (now_us if end is None else end) - start
