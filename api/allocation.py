@@ -44,7 +44,7 @@ class Allocation:
 
     def release(self) -> Released:
         """Give it back. Raises NoSuchTask where it has ended already."""
-        return self._ledger.release(f"@{self.id}")
+        return self._ledger.release(f"@{self.id}", user=self.grant.asked.beneficiary)
 
     def __enter__(self) -> Allocation:
         """The allocation itself."""
@@ -57,7 +57,7 @@ class Allocation:
         trace: TracebackType | None,
     ) -> None:
         """Give it back, unless that was done inside the block."""
-        self._ledger.release(f"@{self.id}", if_held=True)
+        self._ledger.release(f"@{self.id}", user=self.grant.asked.beneficiary, if_held=True)
 
 
 class Released:

@@ -117,7 +117,7 @@ class Ledger(Reports):
         self,
         *tasks: str,
         mine: bool = False,
-        server: str | None = None,
+        servers: tuple[str, ...] = (),
         user: str | None = None,
         force: bool = False,
         reason: str | None = None,
@@ -128,7 +128,7 @@ class Ledger(Reports):
 
         Raises NoSuchTask, Refused, AmbiguousTask, ReasonNeeded, BadRequest, LockTimeout.
         """
-        asked = requests.release(AskedRelease(tasks, mine, server, user, force, reason, if_held))
+        asked = requests.release(AskedRelease(tasks, mine, servers, user, force, reason, if_held))
         ended = self._allocator.release(asked, self.actor, key=requests.key(key))
         if ended is None:
             return Released(self.log.head().seq, self._clock(), ())

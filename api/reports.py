@@ -161,7 +161,7 @@ class Reports:
             return ask(past)
 
     def _quiet_before(self, at: int, head: int) -> int:
-        """The seq from which to read so that no episode is cut: an hour without a refusal before."""
+        """The seq from which no episode is cut: an hour without a refusal lies before it."""
         while True:
             first = self._first_seq(at, head)
             earlier = self._first_seq(at - episode.SILENCE_US, head)

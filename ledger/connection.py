@@ -14,7 +14,7 @@ from urllib.parse import quote
 from .descriptors import group_of
 from .errors import Damaged, LedgerMissing, NewerFormat, NotALedger, NotPermitted, StorageFailed
 from .failure import BUSY_S, translated
-from .format import APPLICATION_ID, FORMAT, TRIGGERS
+from .format import APPLICATION_ID, FORMAT, NEW_SUFFIX, TRIGGERS
 
 __all__ = ["Place", "identify", "open_writer", "place_of"]
 
@@ -44,7 +44,21 @@ def place_of(path: str) -> Place:
         raise NotALedger(path, "not a regular file")
     if found.st_size == 0:
         raise NotALedger(path, "an empty file")
+    if found.st_nlink > 1 and not _being_made(path, found):
+        raise NotALedger(path, "a file with a second name (a hard link)")
     return found.st_dev, found.st_ino
+
+
+def _being_made(path: str, found: os.stat_result) -> bool:
+    """Whether the second name is the one that an interrupted `init` left.
+
+    Lock, -wal and note are named after the path: through two names two writers would not see
+    each other.
+    """
+    try:
+        return os.path.samestat(found, os.stat(path + NEW_SUFFIX))
+    except OSError:
+        return False
 
 
 def open_writer(path: str) -> sqlite3.Connection:

@@ -21,7 +21,7 @@ from .event import START, Draft, Event
 from .failure import translated
 from .filesystem import refuse_network
 from .folder import Sharing, prepare, sync
-from .format import APPLICATION_ID, FORMAT, LOCK_SUFFIX
+from .format import APPLICATION_ID, FORMAT, LOCK_SUFFIX, NEW_SUFFIX
 from .lock import LedgerLock
 from .row import insert
 from .witness import id_in
@@ -29,7 +29,6 @@ from .witness import id_in
 if TYPE_CHECKING:
     from sqlite_utils import Migrations
 
-_NEW_SUFFIX = ".new"
 _TIMEOUT_S = 10.0
 
 
@@ -77,8 +76,8 @@ def _refuse_existing(path: str) -> None:
     except PermissionError as error:
         raise NotPermitted(path, "create") from error
     with contextlib.suppress(OSError):
-        if os.path.samestat(found, os.lstat(path + _NEW_SUFFIX)):
-            os.unlink(path + _NEW_SUFFIX)
+        if os.path.samestat(found, os.lstat(path + NEW_SUFFIX)):
+            os.unlink(path + NEW_SUFFIX)
     if os.path.isdir(path):
         raise NotALedger(path, "a folder")
     raise LedgerExists(path, "ledger")
@@ -93,7 +92,7 @@ def _refuse_remembered(path: str, fd: int) -> None:
 
 def _build(path: str, event: Event, stores: Sequence[Migrations], sharing: Sharing) -> None:
     """Make the database beside `path` and put it in place, all of it synced."""
-    new = path + _NEW_SUFFIX
+    new = path + NEW_SUFFIX
     for suffix in ("", "-journal", "-wal", "-shm"):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(new + suffix)

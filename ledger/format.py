@@ -17,6 +17,9 @@ MAX_INTEGER = 2**53 - 1
 
 LOCK_SUFFIX = ".lock"
 
+NEW_SUFFIX = ".new"
+"""What `init` calls the file while it is being made."""
+
 EVENTS_TABLE = """\
 CREATE TABLE events (
   seq INTEGER PRIMARY KEY CHECK (seq >= 1),

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 
 from . import clock as wall
 from .chain import head_of, seal
-from .errors import HeadMoved
+from .errors import BrokenChain, HeadMoved
 from .event import Draft, Event, Head
 from .failure import fault
 from .reader import Reader, T
@@ -124,6 +124,8 @@ class SqliteTurn:
             run = read_events(self.connection, after, last, RUN)
             if not run:
                 return
+            if run[-1].seq <= after:
+                raise BrokenChain("", "the seqs do not rise", after + 1)
             yield from run
             after = run[-1].seq
 
@@ -159,6 +161,8 @@ class SqliteLog:
             run = self.reading(lambda db: read_events(db, start, last, RUN))  # noqa: B023
             if not run:
                 return
+            if run[-1].seq <= after:
+                raise BrokenChain(self.path, "the seqs do not rise", after + 1)
             yield from run
             after = run[-1].seq
 

@@ -119,7 +119,7 @@ class AskedRelease(Record, frozen=True):
 
     tasks: tuple[str, ...] = ()
     mine: bool = False
-    server: str | None = None
+    servers: tuple[str, ...] = ()
     user: str | None = None
     force: bool = False
     reason: str | None = None

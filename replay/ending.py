@@ -39,8 +39,8 @@ def decide_release(
 
 
 def _named(asked: AskedRelease) -> str:
-    if asked.server is not None:
-        return asked.server
+    if asked.servers:
+        return ", ".join(asked.servers)
     return ", ".join(asked.tasks) if asked.tasks else "any task"
 
 
@@ -49,10 +49,12 @@ def _found(state: State, asked: AskedRelease, actor: Actor) -> list[AllocationPi
         named = [_task(state, task, asked, actor) for task in asked.tasks]
         return list({piece.id: piece for piece in named if piece is not None}.values())
     pieces = state.allocations()
-    if asked.server is not None:
-        if state.server(asked.server) is None:
-            raise NoSuchServer(asked.server, state.pool.servers)
-        pieces = [p for p in pieces if any(s.server == asked.server for s in p.servers)]
+    for name in asked.servers:
+        if state.server(name) is None:
+            raise NoSuchServer(name, state.pool.servers)
+    if asked.servers:
+        on = frozenset(asked.servers)
+        pieces = [p for p in pieces if any(share.server in on for share in p.servers)]
         if asked.user is not None:
             return [piece for piece in pieces if piece.user == asked.user]
         return pieces

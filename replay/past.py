@@ -113,7 +113,7 @@ def _shown(state: State, events: Iterable[Event], notices: list[str]) -> State:
     breaks: list[tuple[int, str]] = []
     for event in events:
         state.show(event, breaks)
-    _say(breaks, notices)
+    say(breaks, notices)
     return state
 
 
@@ -123,11 +123,12 @@ def _follow(past: Past, events: Iterable[Event], notices: list[str]) -> Past:
         effects = past.state.show(event, breaks)
         past.fresh += effects.closed
         past.capacities += effects.capacity
-    _say(breaks, notices)
+    say(breaks, notices)
     return past
 
 
-def _say(breaks: list[tuple[int, str]], notices: list[str]) -> None:
+def say(breaks: list[tuple[int, str]], notices: list[str]) -> None:
+    """Say where the chain was first found broken, if it was."""
     if breaks:
         seq, what = breaks[0]
         notices.append(f"the chain is broken at seq {seq} ({what}); see gpuledger audit verify")

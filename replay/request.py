@@ -154,7 +154,7 @@ def _divides(asked: Asked) -> None:
 
 def release(asked: AskedRelease) -> AskedRelease:
     """The release, checked and with its names composed. Raises BadRequest."""
-    ways = bool(asked.tasks) + asked.mine + (asked.server is not None)
+    ways = bool(asked.tasks) + asked.mine + bool(asked.servers)
     alone = asked.user is not None and not ways
     if ways > 1 or not (ways or alone):
         raise BadRequest(
@@ -164,7 +164,7 @@ def release(asked: AskedRelease) -> AskedRelease:
     return AskedRelease(
         tasks,
         asked.mine,
-        asked.server,
+        tuple(dict.fromkeys(asked.servers)),
         asked.user,
         asked.force,
         reason(asked.reason),

@@ -31,7 +31,7 @@ def transition(before: State, after: State) -> Transition:
         tuple(piece for number, piece in runs.items() if number not in was),
         tuple(piece for number, piece in was.items() if number not in runs),
         _moved(then, now),
-        tuple(place for place in _moved(now, then) if place.server in now),
+        _moved(now, then, on=now),
     )
 
 
@@ -41,12 +41,20 @@ def _servers(state: State) -> dict[str, ServerPiece]:
     return {server.facts.name: server for server in state.servers()}
 
 
-def _moved(then: dict[str, ServerPiece], now: dict[str, ServerPiece]) -> tuple[Place, ...]:
-    """GPUs drained in `now` and not in `then`."""
+def _moved(
+    then: dict[str, ServerPiece],
+    now: dict[str, ServerPiece],
+    *,
+    on: dict[str, ServerPiece] | None = None,
+) -> tuple[Place, ...]:
+    """GPUs drained in `now` and not in `then`; of those only what `on` has, where it is given."""
     moved = []
     for name, server in now.items():
         before = then[name].drained if name in then else ()
         gpus = tuple(gpu for gpu in server.drained if gpu not in before)
+        if on is not None:
+            left = on.get(name)
+            gpus = tuple(gpu for gpu in gpus if left is not None and left.position(gpu) >= 0)
         if gpus:
             moved.append(Place(name, gpus))
     return tuple(moved)

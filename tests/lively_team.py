@@ -68,7 +68,7 @@ class Lively:
         self.root.resume((self.place(),))
 
     def force(self) -> None:
-        self.root.release(server="s0", force=True, reason="needed")
+        self.root.release(servers=("s0",), force=True, reason="needed")
 
     def apply(self) -> None:
         """A pool of other sizes and other cards, forced."""

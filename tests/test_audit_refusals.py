@@ -118,3 +118,17 @@ def test_two_drains_refused_are_two_refusals(ledger_path: Path) -> None:
     name = pool().servers[0].name
     asked = [one.asked_change for one in found]
     assert asked == [AskedChange((f"{name}:{gpu}",), reason="smoke") for gpu in (0, 1)]
+
+
+def test_an_episode_is_whole_wherever_the_window_begins(ledger_path: Path) -> None:
+    """One refusal every half hour is one episode, from its first on, for every window."""
+    clock = Clock("2025-06-01T00:00")
+    ledger_from(ledger_path, pool(), clock).close()
+    with as_actor(ledger_path, clock, BOB) as bob:
+        for half in range(8):
+            clock.to(f"2025-06-01T{half // 2:02}:{half % 2 * 30:02}")
+            refuse(bob, "train", 40)
+        last, hour = clock(), 3_600_000_000
+        for back in range(4):
+            (one,) = bob.refusals(Window(last - back * hour, last + 1))[0]
+            assert (one.first, one.times) == (last - 7 * hour // 2, 8)

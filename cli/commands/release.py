@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import click
 
 from ...replay.catalogue import AllocationGranted, identity
-from ...replay.errors import BadRequest, NoSuchServer
 from ..hostrange import expand
 from ..options import completed, define
 from ..placing import held_text, place_words
@@ -57,11 +56,10 @@ def command(
 
     Of several tasks all end or none does, and they end in one event.
     """
+    servers = () if server is None else expand(server, field="--server")
     with session.ledger(once=True) as ledger:
-        if server is not None and not tasks:
-            tasks, server = _on_servers(ledger, server, user)
         ended = ledger.release(
-            *tasks, mine=mine, server=server, user=user, force=force, reason=reason,
+            *tasks, mine=mine, servers=servers, user=user, force=force, reason=reason,
             if_held=if_held, key=key,
         )  # fmt: skip
         session.notices(ledger)
@@ -69,25 +67,6 @@ def command(
             session.document(released(ended))
         else:
             _tell(session, ledger, ended)
-
-
-def _on_servers(ledger: Ledger, text: str, user: str | None) -> tuple[tuple[str, ...], str | None]:
-    """What to release where `--server` names a range: the allocations that run there now."""
-    names = expand(text, field="--server")
-    if len(names) == 1:
-        return (), names[0]
-    state = ledger.state()
-    for name in names:
-        if state.server(name) is None:
-            raise NoSuchServer(name, state.pool.servers)
-    found = [
-        f"@{piece.id}"
-        for piece in state.allocations()
-        if any(share.server in names for share in piece.servers) and user in (None, piece.user)
-    ]
-    if not found:
-        raise BadRequest("--server", text, "servers on which something runs")
-    return tuple(found), None
 
 
 def _tell(session: Session, ledger: Ledger, ended: Released) -> None:

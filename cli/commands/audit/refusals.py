@@ -99,6 +99,6 @@ def _allocate(asked: Asked) -> list[str]:
 def _release(asked: AskedRelease) -> list[str]:
     words = [*asked.tasks]
     words += ["--mine"] if asked.mine else []
-    words += ["--server", asked.server] if asked.server is not None else []
+    words += ["--server", ",".join(asked.servers)] if asked.servers else []
     words += ["--for", asked.user] if asked.user is not None else []
     return words + (["--force"] if asked.force else [])
