@@ -15,6 +15,7 @@ from typing import Any, cast
 import click
 
 from ..replay.errors import BadRequest
+from .output import SEQUENCES
 from .session import Session
 from .usage import one_of
 
@@ -118,8 +119,7 @@ class _Parser:
 def _unmarked(value: Any) -> Any:  # noqa: ANN401 - texts, and lists of them
     if isinstance(value, str):
         return value.removeprefix(_MARK)
-    kind: object = type(value)
-    return [_unmarked(one) for one in value] if kind in (list, tuple) else value
+    return [_unmarked(one) for one in value] if isinstance(value, SEQUENCES) else value
 
 
 def shared(*, csv: bool = False) -> list[click.Option]:

@@ -13,15 +13,18 @@ from typing import Any
 
 import msgspec
 
+MAPPINGS: type[Any] = dict
+SEQUENCES: tuple[type[Any], ...] = (list, tuple)
+"""What values of any kind are taken apart by, so that their parts are of any kind, too."""
+
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - records, and lists and tables of them
     """A value as JSON has it: records as objects with every field, tuples as lists."""
     if isinstance(value, msgspec.Struct):
         return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
-    kind: object = type(value)
-    if kind is dict:
+    if isinstance(value, MAPPINGS):
         return {str(key): plain(one) for key, one in value.items()}
-    return [plain(one) for one in value] if kind in (list, tuple) else value
+    return [plain(one) for one in value] if isinstance(value, SEQUENCES) else value
 
 
 def json_text(document: dict[str, Any]) -> str:
