@@ -204,6 +204,9 @@ class ChainCheck:
             return False
         seq, digits = expect
         there = self._hashes.get(seq, b"").hex()
+        if seq > self.seq:
+            self.problems.append(Problem(seq, "cut", str(self.seq)))
+            return False
         if not there.startswith(digits.lower()) or len(digits) < DIGITS or not there:
             self.problems.append(Problem(seq, "expected", digits))
             return False

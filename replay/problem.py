@@ -26,6 +26,7 @@ PROBLEMS = {
     "capacity": "a row of the capacities does not fit the log",
     "tail": "the note in the lock file knows later events",
     "note": "the note in the lock file does not fit",
+    "cut": "the log ends before the expected head",
     "expected": "the expected head is not in the log",
 }
 
