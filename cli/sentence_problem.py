@@ -21,6 +21,7 @@ EVENT = {
     "index": _("seq {seq} is not found by its {detail}, as if the index had been changed"),
     "tail": _("seq {seq} is missing: the lock file knows of {detail}"),
     "note": _("the lock file tells another head at seq {seq}: {detail}"),
+    "foreign": _("seq {seq} is not the ledger's: seqs begin at 1"),
     "cut": _("seq {seq} was expected, the log ends at seq {detail}"),
     "expected": _("seq {seq} does not have the hash {detail} that was expected there"),
 }

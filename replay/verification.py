@@ -7,7 +7,9 @@ one bad record never hides the rest. It reads in runs up to a fixed head.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
@@ -70,6 +72,7 @@ def verify(
     replaying = _Replaying(log, chain.problems)
     chain.problems += log.reading(schema_problems)
     head = log.reading(_last_seq)
+    chain.problems += _before_the_first(log)
     after = 0
     while after < head:
         rows, after = _run(log, after, head, chain)
@@ -88,7 +91,16 @@ def verify(
 
 def _last_seq(conn: sqlite3.Connection) -> int:
     row = conn.execute("SELECT max(seq) FROM events").fetchone()
-    return row[0] or 0
+    return max(row[0] or 0, 0)
+
+
+def _before_the_first(log: Checked) -> list[Problem]:
+    """Rows below seq 1, where no event can be."""
+    ask = "SELECT seq FROM events WHERE seq < 1 ORDER BY seq LIMIT ?"
+    with suppress(GpuledgerError):  # Where the run from seq 1 on cannot be read either.
+        rows = log.reading(lambda conn: conn.execute(ask, (RUN,)).fetchall())
+        return [Problem(seq, "foreign") for (seq,) in rows]
+    return []
 
 
 def _run(log: Checked, after: int, head: int, chain: ChainCheck) -> tuple[list[Row], int]:
@@ -99,15 +111,47 @@ def _run(log: Checked, after: int, head: int, chain: ChainCheck) -> tuple[list[R
     try:
         rows = log.reading(lambda conn: _rows(conn, after, head, chain.problems))
     except GpuledgerError:
-        upto = min(after + RUN, head)
-        found: list[Row] = []
-        for seq in range(after + 1, upto + 1):
-            try:
-                found += log.reading(lambda conn: _rows(conn, seq - 1, seq, chain.problems))  # noqa: B023 - runs at once
-            except GpuledgerError:
-                chain.problems.append(Problem(seq, "unreadable"))
-        return found, upto
+        return _one_by_one(log, after, head, chain)
     return rows, rows[-1].seq if rows else head
+
+
+def _one_by_one(log: Checked, after: int, head: int, chain: ChainCheck) -> tuple[list[Row], int]:
+    """A damaged stretch: the rows that can be read, and up to which seq it was tried.
+
+    From each seq to the next that exists, since a forged one may lie 2**63 away.
+    """
+    found: list[Row] = []
+    blind = 0
+    for _ in range(RUN):
+        seq = _next_seq(log, after, head)
+        if seq is None:
+            return found, head
+        blind += seq == 0
+        after = seq or after + 1
+        try:
+            found += log.reading(lambda conn: _rows(conn, after - 1, after, chain.problems))  # noqa: B023 - runs at once
+        except GpuledgerError:
+            chain.problems.append(Problem(after, "unreadable"))
+    return found, after if blind < RUN else _next_light(log, after, head)
+
+
+def _next_seq(log: Checked, after: int, head: int) -> int | None:
+    """The least seq beyond `after`, None where there is none, 0 where that cannot be read."""
+    ask = "SELECT seq FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT 1"
+    try:
+        row = log.reading(lambda conn: conn.execute(ask, (after, head)).fetchone())
+    except GpuledgerError:
+        return 0
+    return row and int(row[0])
+
+
+def _next_light(log: Checked, after: int, head: int) -> int:
+    """From where on seqs can be looked for again, by steps that double and then halve."""
+    step = 1
+    while after + step < head and _next_seq(log, after + step, head) == 0:
+        step = min(step * 2, head - after)
+    steps = range(step)
+    return after + bisect_left(steps, True, key=lambda one: _next_seq(log, after + one, head) != 0)
 
 
 _READ = (

@@ -1,0 +1,83 @@
+"""Files that were vandalised or damaged: every command ends, says what is wrong, and mends
+what can be mended.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from forging import opened, unguarded
+from gpuledger.handle import Ledger
+from small_pools import ADA, ROOT, ledger
+
+PAGE = 4096
+FAR = 2**63 - 1
+
+
+@pytest.fixture
+def told(ledger_path: Path) -> Path:
+    """A closed ledger with a hundred tasks, all but one ended, and a snapshot at its head."""
+    with ledger(ledger_path, actor=ADA) as ada:
+        for number in range(100):
+            ada.allocate(f"task-{number}", 1, 1, note="x" * 100, key=f"key-{number}").release()
+        ada.allocate("running", 1, 1)
+        ada.rebuild()
+    return ledger_path
+
+
+def problems(path: Path) -> list[tuple[int | None, str, str]]:
+    """What a verification finds."""
+    with Ledger(str(path), actor=ROOT) as opened_again:
+        return [(one.seq, one.what, one.detail) for one in opened_again.verify().problems]
+
+
+def spoil(path: Path, page: int, at: int = 0, size: int = PAGE) -> None:
+    """Zero bytes of a page, the first of which is page 1."""
+    with path.open("r+b") as file:
+        file.seek((page - 1) * PAGE + at)
+        file.write(bytes(size))
+
+
+def page_with(path: Path, text: bytes) -> int:
+    """The page that holds a text."""
+    return path.read_bytes().index(text) // PAGE + 1
+
+
+def root_of(path: Path, name: str) -> int:
+    """The page where a table or an index begins."""
+    with opened(path) as connection:
+        asked = "SELECT rootpage FROM sqlite_schema WHERE name = ?"
+        page: int = connection.execute(asked, (name,)).fetchone()[0]
+        return page
+
+
+def copied_row(connection: sqlite3.Connection, seq: int) -> None:
+    """Insert the first event once more under another seq."""
+    connection.execute("PRAGMA ignore_check_constraints = 1")
+    connection.execute(
+        "INSERT INTO events SELECT ?, at, kind, version, actor, NULL, data, prev, hash"
+        " FROM events WHERE seq = 1", (seq,),
+    )  # fmt: skip
+
+
+def test_a_verification_leaps_to_the_next_seq(told: Path) -> None:
+    """A row 2**63 away and a damaged page end a verification no later than any other."""
+    with unguarded(told) as connection:
+        copied_row(connection, FAR)
+    spoil(told, page_with(told, b'"task-50"'))
+    found = problems(told)
+    unreadable = [seq for seq, what, _ in found if what == "unreadable"]
+    assert 0 < len(unreadable) < PAGE
+    assert (203, "missing", f"up to {FAR - 1}") in found
+    assert (FAR, "prev", "") in found
+
+
+@pytest.mark.parametrize("seq", [0, -5])
+def test_a_row_below_the_first_seq_is_foreign(told: Path, seq: int) -> None:
+    """No event can have a seq below 1: a verification names the row."""
+    with unguarded(told) as connection:
+        copied_row(connection, seq)
+    assert problems(told) == [(seq, "foreign", "")]
