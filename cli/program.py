@@ -15,6 +15,7 @@ import click
 
 from ..replay.errors import BadRequest
 from .options import SETTINGS, Command, shared
+from .usage import unknown_command
 
 NAME = "gpuledger"
 COMPLETION = "_GPULEDGER_COMPLETE"
@@ -74,6 +75,14 @@ class Group(Command, click.Group):
             return None
         found: click.Command = import_module(f"{self.place}.{told[0]}").command
         return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first word names; a misspelt one with what it is like."""
+        if args[0] not in self.commands_told and not ctx.resilient_parsing:
+            raise unknown_command(ctx, args[0], self.commands_told)
+        return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
         """The commands with their lines, none of them imported, and the options."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import click
 
 from .printable import printable
 from .said import Said
-from .words import _
+from .words import _, quoted
 
 
 class Misused(click.UsageError):
@@ -24,6 +24,16 @@ def one_of(*options: str) -> Misused:
     *some, last = options
     names = _("{some} and {last}").format(some=", ".join(some), last=last)
     return Misused(_("{options} exclude each other").format(options=names), _("give one of them"))
+
+
+def unknown_command(ctx: click.Context, word: str, known: Iterable[str]) -> Misused:
+    """The failure of a word that is no command."""
+    from difflib import get_close_matches
+
+    told = _("see {command} --help").format(command=ctx.command_path)
+    whole = " ".join((*ctx.command_path.split()[1:], word))
+    sentence = _("there is no command {name}").format(name=quoted(whole))
+    return Misused(sentence, _guess(get_close_matches(word, known), told))
 
 
 def usage_said(error: click.ClickException) -> Said:

@@ -299,6 +299,15 @@ def test_help_ends_with_examples() -> None:
         assert "gpuledger " in text.partition("Examples:")[2], one.name
 
 
+def test_a_misspelt_command_is_guessed(console: Console) -> None:
+    """A word that is no command is told with the one that it is like, also inside a group."""
+    assert console.fails(2, "stats") == (
+        "there is no command 'stats'; did you mean status? see gpuledger --help"
+    )
+    assert "'pool chek'; did you mean check?" in console.fails(2, "pool chek")
+    assert "did you mean" not in console.fails(2, "frobnicate")
+
+
 def test_the_version_is_told(console: Console) -> None:
     """`--version` prints name and version, whatever the ledger is."""
     assert console.says("--version") == f"gpuledger {gpuledger.__version__}\n"
