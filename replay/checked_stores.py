@@ -48,10 +48,13 @@ def _header(conn: sqlite3.Connection) -> Header | None:
     if row is None:
         return None
     header = Header(*row[:6])
-    try:
-        told = [header.seq, header.hash.hex(), header.fold, header.state_hash.hex()]
-    except AttributeError as error:
-        raise Misfit("the snapshot's header is none") from error
+    numbers = (header.seq, header.fold, header.holdings, header.capacity)
+    hashes = (header.hash, header.state_hash)
+    if not all(isinstance(one, int) for one in numbers) or not all(
+        isinstance(one, bytes) for one in hashes
+    ):
+        raise Misfit("the snapshot's header is none")
+    told = [header.seq, header.hash.hex(), header.fold, header.state_hash.hex()]
     if sha256(canonical([*told, header.holdings, header.capacity])).digest() != row[6]:
         raise Misfit("the snapshot's header was changed")
     return header
@@ -85,9 +88,7 @@ class StoreCheck:
         if header is None and rows:
             raise Misfit("the snapshot's header is missing")
         self._header = header
-        self._pieces = {
-            key.decode("utf-8", "replace"): (value, digest) for key, value, digest in rows
-        }
+        self._pieces = {_text(key): (value, digest) for key, value, digest in rows}
 
     def _next(self, table: str) -> None:
         try:
@@ -171,6 +172,11 @@ class StoreCheck:
                 self._problems.append(Problem(None, table, "it has rows without a snapshot"))
 
 
+def _text(found: bytes | None) -> str:
+    """A text of a damaged file, whatever it is."""
+    return (found or b"").decode("utf-8", "replace")
+
+
 def _stored(log: Reading, table: str) -> Iterator[Stored]:
     """The stored rows in runs: number, value with its indexed columns, digest."""
     columns = "CAST(server AS BLOB), ended" if table == "holdings" else "NULL, NULL"
@@ -186,8 +192,9 @@ def _stored(log: Reading, table: str) -> Iterator[Stored]:
 
         rows = log.reading(ask)
         for number, value, digest, server, ended in rows:
-            shown = b"" if server is None else canonical([server.decode("utf-8", "replace"), ended])
-            yield number, value + shown, digest
+            end = ended if isinstance(ended, int) else None
+            shown = b"" if server is None else canonical([_text(server), end])
+            yield number, (value or b"") + shown, digest
         if len(rows) < RUN:
             return
         last = rows[-1][0]

@@ -4,6 +4,7 @@ what can be mended.
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -17,14 +18,23 @@ PAGE = 4096
 FAR = 2**63 - 1
 
 
-@pytest.fixture
-def told(ledger_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A closed ledger with a hundred tasks, all but one ended, and a snapshot at its head."""
-    with ledger(ledger_path, actor=ADA) as ada:
+    path = tmp_path_factory.mktemp("kept") / "ledger.db"
+    with ledger(path, actor=ADA) as ada:
         for number in range(100):
             ada.allocate(f"task-{number}", 1, 1, note="x" * 100, key=f"key-{number}").release()
         ada.allocate("running", 1, 1)
         ada.rebuild()
+    return path
+
+
+@pytest.fixture
+def told(kept: Path, ledger_path: Path) -> Path:
+    """A copy of it."""
+    for suffix in ("", ".lock"):
+        shutil.copyfile(f"{kept}{suffix}", f"{ledger_path}{suffix}")
     return ledger_path
 
 
@@ -81,3 +91,34 @@ def test_a_row_below_the_first_seq_is_foreign(told: Path, seq: int) -> None:
     with unguarded(told) as connection:
         copied_row(connection, seq)
     assert problems(told) == [(seq, "foreign", "")]
+
+
+def loosened(path: Path, table: str, column: str, value: object) -> None:
+    """Make a table of the stores anew without any constraint, with a value in every row."""
+    with opened(path) as connection:
+        connection.execute(f"CREATE TABLE loose AS SELECT * FROM {table}")
+        connection.execute(f"DROP TABLE {table}")
+        connection.execute(f"ALTER TABLE loose RENAME TO {table}")
+        connection.execute(f"UPDATE {table} SET {column} = ?", (value,))
+
+
+@pytest.mark.parametrize("value", [None, b"\xff", "text"])
+@pytest.mark.parametrize(
+    "column",
+    [
+        *(f"snapshot.{name}" for name in ("seq", "hash", "fold", "holdings", "digest")),
+        *(f"pieces.{name}" for name in ("key", "value", "digest")),
+        *(f"holdings.{name}" for name in ("server", "ended", "value", "digest")),
+        *(f"capacity.{name}" for name in ("value", "digest")),
+    ],
+)
+def test_any_value_in_a_store_is_a_problem(told: Path, column: str, value: object) -> None:
+    """NULL, bytes or text where something else belongs is told, never a failure of the check."""
+    table, name = column.split(".")
+    loosened(told, table, name, value)
+    assert problems(told)
+    with Ledger(str(told), actor=ADA) as ada:
+        assert len(ada.who("s0")[0]) == 101
+        ada.release("running")
+        ada.rebuild()
+    assert problems(told) == []
