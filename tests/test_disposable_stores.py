@@ -180,16 +180,20 @@ def test_whole_commands_answer_as_before(
 
 
 def other(random: Random, value: Any, column: list[Any]) -> Any:  # noqa: ANN401 - a column's value
-    """Another value of the same type: one nearby, one of another row, nothing, or nonsense."""
+    """Another value of the same type: one nearby, one of another row, or nonsense."""
     if isinstance(value, int):
         return random.choice([value + 1, value - 1, 0, -value, 1 << 62, *column])
     if isinstance(value, bytes):
         at = random.randrange(len(value))
         flipped = bytes([value[at] ^ 1 << random.randrange(8)])
         return random.choice([value[:at] + flipped + value[at + 1 :], b"", bytes(32), *column])
+    digits = [at for at, letter in enumerate(value) if letter.isdigit()]
+    if digits and random.random() < 0.6:
+        at = random.choice(digits)
+        return value[:at] + str((int(value[at]) + 1) % 10) + value[at + 1 :]
     at = random.randrange(len(value))
-    nonsense = ["", "{}", "null", value[:at], value + " ", value[:at] + "9" + value[at + 1 :]]
-    return random.choice([*nonsense, b"\xff" + value[1:].encode(), *column])
+    nonsense = ["", "{}", "null", value[:at], value + " ", b"\xff" + value[1:].encode()]
+    return random.choice([*nonsense, *column])
 
 
 def edits(connection: sqlite3.Connection, random: Random) -> Iterator[tuple[str, str, Any, Any]]:
