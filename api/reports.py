@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from gpuledger.ledger.chain import head_of, links
 from gpuledger.ledger.event import Event, Head
@@ -15,17 +15,20 @@ from gpuledger.ledger.format import LOCK_SUFFIX
 from gpuledger.ledger.note import read_note
 from gpuledger.ledger.sqlite_log import SqliteLog
 from gpuledger.ledger.witness import ledger_id
-from gpuledger.replay import episode, usage
 from gpuledger.replay.catalogue import RequestRefused
 from gpuledger.replay.errors import BadRequest, NoSuchServer
 from gpuledger.replay.history import Spell, spells
 from gpuledger.replay.holding import Holding
 from gpuledger.replay.interval import Window
-from gpuledger.replay.past import Past, load_past, on_server, replayed, say, state_at
+from gpuledger.replay.past import Past, load_past, on_server, replayed, say, states_at
 from gpuledger.replay.request import Placed
 from gpuledger.replay.snapshot_store import Misfit
-from gpuledger.replay.transition import Transition, transition
-from gpuledger.replay.verification import Verified, verify
+
+if TYPE_CHECKING:
+    from gpuledger.replay.episode import Episode
+    from gpuledger.replay.transition import Transition
+    from gpuledger.replay.usage import Usage
+    from gpuledger.replay.verification import Verified
 
 Answer = TypeVar("Answer")
 
@@ -104,16 +107,18 @@ class Reports:
 
         return self._ask(ask)
 
-    def usage(self, window: Window, by: tuple[str, ...] = ("user",)) -> tuple[usage.Usage, Head]:
+    def usage(self, window: Window, by: tuple[str, ...] = ("user",)) -> tuple[Usage, Head]:
         """Sums by user, project, server or task; what is yet to come counts for nothing.
 
         Raises BadRequest for an unknown dimension.
         """
+        from gpuledger.replay import usage
+
         for name in by:
             if name not in usage.DIMENSIONS:
                 raise BadRequest("by", name, "some of " + ", ".join(usage.DIMENSIONS))
 
-        def ask(past: Past) -> tuple[usage.Usage, Head]:
+        def ask(past: Past) -> tuple[Usage, Head]:
             now = max(self._clock(), past.state.head.at)
             until = max(window.from_us, min(window.to_us, now))
             past_only = Window(window.from_us, until)
@@ -122,22 +127,26 @@ class Reports:
 
         return self._ask(ask)
 
-    def refusals(self, window: Window) -> tuple[list[episode.Episode], Head]:
+    def refusals(self, window: Window) -> tuple[list[Episode], Head]:
         """Unmet demand: the episodes whose last refusal lies in the window or whose first does."""
+        from gpuledger.replay.episode import episodes
+
         head = self.log.head()
         events = self._noticed(self._quiet_before(window.from_us, head.seq), head.seq)
-        found = episode.episodes(event for event in events if event.at < window.to_us)
+        found = episodes(event for event in events if event.at < window.to_us)
         return [one for one in found if one.last >= window.from_us], head
 
     def diff(self, earlier: int, later: int) -> tuple[Transition, Head]:
-        """What changed between two instants (microseconds UTC)."""
+        """What changed between two instants (microseconds UTC), the earlier first."""
+        from gpuledger.replay.transition import transition
+
         head = self.log.head()
-        return transition(
-            state_at(self.log, earlier, self.notices), state_at(self.log, later, self.notices)
-        ), head
+        return transition(*states_at(self.log, earlier, later, head.seq, self.notices)), head
 
     def verify(self, expect: tuple[int, str] | None = None) -> Verified:
         """Recompute everything; `expect` is a seq and 16 or more hex digits of its hash."""
+        from gpuledger.replay.verification import verify
+
         return verify(self.log, read_note(self.log.path + LOCK_SUFFIX), expect)
 
     def export(self, after: int = 0) -> Iterator[bytes]:
@@ -162,9 +171,11 @@ class Reports:
 
     def _quiet_before(self, at: int, head: int) -> int:
         """The seq from which no episode is cut: an hour without a refusal lies before it."""
+        from gpuledger.replay.episode import SILENCE_US
+
         while True:
             first = self._first_seq(at, head)
-            earlier = self._first_seq(at - episode.SILENCE_US, head)
+            earlier = self._first_seq(at - SILENCE_US, head)
             stretch = self.log.read(earlier - 1, first - 1)
             refused = [event.at for event in stretch if event.kind == RequestRefused.KIND]
             if not refused:

@@ -30,14 +30,3 @@ def export_lines(allocation: int, shares: Sequence[Share], here: Share | None) -
         "CUDA_VISIBLE_DEVICES": "" if shown is None else cuda_list(shown),
     }
     return [f"export {name}={quote(value)}" for name, value in variables.items()]
-
-
-def is_host(host: str, name: str, told: str | None) -> bool:
-    """Whether a host is the server `name`, which may call itself `told`; what stands before the
-    first dot decides.
-    """
-    return _short(host) in {_short(word) for word in (name, told or "") if word}
-
-
-def _short(host: str) -> str:
-    return host.lower().partition(".")[0]

@@ -249,7 +249,7 @@ class Batch:
         same = last is not None and all(
             getattr(last, name) == getattr(refusal, name) for name in SAME
         )
-        if last is not None and same and abs(self._turn.now_us - last.at) < REPEAT_US:
+        if last is not None and same and abs(self.now_us - last.clock_us) < REPEAT_US:
             return Refused(reason, last.seq, **facts)
         recorded = self.append(
             RequestRefused(

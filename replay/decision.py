@@ -13,6 +13,7 @@ import msgspec
 from .actor import Actor
 from .catalogue import AllocationGranted, Share, identity
 from .errors import NoSuchServer, TaskInUse
+from .hosts import on_host
 from .piece import ServerPiece
 from .placement import divide, place, share, usual_cpus
 from .refusal import Free, Held, Refusal
@@ -53,23 +54,15 @@ def decide_allocate(
 
 
 def _located(state: State, request: AllocateRequest) -> AllocateRequest:
-    """The request with `here` as a place: the server that is called like the host, or says so.
-
-    Hosts are compared by their whole name, then by what stands before the first dot.
-    """
+    """The request with `here` as a place."""
     here = request.asked.here
     if here is None:
         return request
-    for shorten in (str.lower, _short):
-        for server in state.servers():
-            if shorten(here) in (shorten(server.facts.name), shorten(server.facts.host or "")):
-                on = request.on or (Placed(server.facts.name),)
-                return msgspec.structs.replace(request, on=on)
-    raise NoSuchServer(here, state.pool.servers)
-
-
-def _short(host: str) -> str:
-    return host.lower().partition(".")[0]
+    server = on_host(state, here)
+    if server is None:
+        raise NoSuchServer(here, state.pool.servers)
+    on = request.on or (Placed(server.facts.name),)
+    return msgspec.structs.replace(request, on=on)
 
 
 def _known(state: State, on: tuple[Placed, ...]) -> None:

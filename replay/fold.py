@@ -229,7 +229,7 @@ def _refused(pieces: Pieces, event: Event, refused: c.RequestRefused) -> Effects
     key = "refusal:" + event.actor
     pieces[key] = RefusalPiece(
         event.seq, event.at, refused.act, refused.reason,
-        refused.asked, refused.asked_release, refused.asked_change,
+        refused.asked, refused.asked_release, refused.asked_change, refused.clock,
     )  # fmt: skip
     return Effects((key,))
 

@@ -169,3 +169,19 @@ def on_server(log: Readable, server: str, notices: list[str]) -> tuple[State, li
 def state_at(log: Readable, at: int, notices: list[str]) -> State:
     """The state at a past instant: every event with a time up to and at `at` (microseconds UTC)."""
     return _shown(State(), takewhile(lambda event: event.at <= at, log.read(0)), notices)
+
+
+def states_at(
+    log: Readable, earlier: int, later: int, upto: int, notices: list[str]
+) -> tuple[State, State]:
+    """The states at two past instants (microseconds UTC) by one pass over the log up to a seq."""
+    state, first, breaks = State(), State(), list[tuple[int, str]]()
+    passed = False
+    for event in log.read(0, upto):
+        if not passed and event.at > earlier:
+            first, passed = State(dict(state.pieces), state.head), True
+        if event.at > later:
+            break
+        state.show(event, breaks)
+    say(breaks, notices)
+    return (first if passed else state), state

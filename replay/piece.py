@@ -95,6 +95,12 @@ class RefusalPiece(Record, frozen=True):
     asked: Asked | None = None
     asked_release: AskedRelease | None = None
     asked_change: AskedChange | None = None
+    clock: int | None = None
+
+    @property
+    def clock_us(self) -> int:
+        """What the clock said at the refusal, which `at` does not where the clock was behind."""
+        return self.at if self.clock is None else self.clock
 
 
 Piece = PoolPiece | ServerPiece | AllocationPiece | TasksPiece | RefusalPiece

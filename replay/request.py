@@ -18,6 +18,8 @@ NAME_LENGTH = 64
 NOTE_LENGTH = 200
 KEY_LENGTH = 200
 MOST = 1_000_000
+DIGITS = 17
+"""The longest `@id`: no seq has more than 16 digits."""
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}", re.ASCII).fullmatch
 """The names that need no closer look: ASCII is in its composed form."""
 NAME_RULE = "1 to 64 letters, digits and . _ + -, beginning with a letter or a digit"
@@ -174,7 +176,7 @@ def release(asked: AskedRelease) -> AskedRelease:
 
 def _task(text: str) -> str:
     if text.startswith("@"):
-        if not (text[1:].isascii() and text[1:].isdecimal()):
+        if not (text[1:].isascii() and text[1:].isdecimal() and len(text) <= DIGITS):
             raise BadRequest("task", text, "@ and the number of an allocation")
         return f"@{int(text[1:])}"
     return name("task", text)

@@ -14,6 +14,7 @@ Loaded = Callable[..., set[str]]
 
 # Heavy, and needed at most on a terminal, by `init`, or by an option.
 HEAVY = {"csv", "dateutil", "importlib.metadata", "rich", "sqlite_utils", "tabulate", "tomllib"}
+REPORTS = {"gpuledger.replay.verification", "gpuledger.replay.usage", "gpuledger.replay.episode"}
 
 # Runs one command as `python -m gpuledger` does, then tells on its last line what it loaded.
 RUN_AND_TELL = """
@@ -83,8 +84,8 @@ def test_the_command_line_opens_light() -> None:
 
 @pytest.mark.parametrize("command", ["allocate second 1 1", "release first"])
 def test_writing_loads_nothing_heavy(started: Loaded, command: str) -> None:
-    """`allocate` and `release` never load rich, sqlite-utils and their like when piped."""
-    assert not HEAVY & started(*command.split())
+    """`allocate` and `release` never load rich, sqlite-utils and their like, nor any report."""
+    assert not (HEAVY | REPORTS) & started(*command.split())
 
 
 @pytest.mark.parametrize(

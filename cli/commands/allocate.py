@@ -158,15 +158,8 @@ def _for_shell(session: Session, ledger: Ledger, allocation: Allocation, *, expo
 
 
 def _here(ledger: Ledger, shares: tuple[Share, ...], host: str) -> Share | None:
-    """The part that lies on this host; the pool is asked for hosts' names only where it must be."""
-    from ..environment import is_host
+    """The part that lies on this host, by the one rule that `--here` goes by as well."""
+    from ...replay.hosts import on_host
 
-    for share in shares:
-        if is_host(host, share.server, None):
-            return share
-    state = ledger.state()
-    for share in shares:
-        server = state.server(share.server)
-        if server is not None and is_host(host, share.server, server.facts.host):
-            return share
-    return None
+    server = on_host(ledger.state(), host)
+    return next((s for s in shares if server is not None and s.server == server.facts.name), None)

@@ -37,7 +37,7 @@ def command(session: Session, *, file: str, remove: bool, force: bool, reason: s
     whole change refused, unless --force ends just those allocations.
     """
     told = pool_file(file)
-    with session.ledger() as ledger:
+    with session.ledger(once=True) as ledger:
         state = ledger.state()
         pool = whole_pool(told, state)
         recorded = ledger.pool_apply(pool, remove=remove, force=force, reason=reason)
