@@ -15,6 +15,7 @@ import msgspec
 
 from ..ledger.errors import BrokenChain
 from ..ledger.log import Turn
+from ..ledger.row import insert
 from . import projection_store, snapshot_store
 from .fold import Effects
 from .snapshot_store import Header, Misfit, Snapshot
@@ -40,6 +41,7 @@ class Keeping(threading.local):
         self._unsaved: list[Unsaved] = []
         self._others = True
         self._rewrite = False
+        self._began = 0
         self.notices = notices
 
     def forget(self) -> None:
@@ -49,7 +51,8 @@ class Keeping(threading.local):
         self._rewrite = False
 
     def catch_up(self, turn: Turn) -> State:
-        """The state at the turn's head: as kept, caught up, or loaded."""
+        """The state at the turn's head, of which nothing is appended yet: kept or loaded."""
+        self._began = turn.head.seq
         kept = self._state
         self._others = kept is None or kept.head != turn.head
         if kept is not None and not self._others:
@@ -66,7 +69,8 @@ class Keeping(threading.local):
             return False
         try:
             header = snapshot_store.read_header(turn.connection)
-        except Misfit:
+        except Misfit as misfit:
+            self.recover(turn, misfit)
             return True
         if header is None or header.seq <= kept.seq:
             return True
@@ -79,6 +83,7 @@ class Keeping(threading.local):
             snapshot = snapshot_store.load(turn.connection)
         except Misfit as misfit:
             snapshot = None
+            self.recover(turn, misfit)
             self.notices.append(f"{misfit.why}; replayed {turn.head.seq} events")
         else:
             if snapshot is None and turn.head.seq > 1:
@@ -120,9 +125,29 @@ class Keeping(threading.local):
         except sqlite3.Error as error:
             if not snapshot_store.is_shape(error):
                 raise
-        snapshot_store.make_anew(turn.connection)
+            if snapshot_store.is_corrupt(error):
+                self._begin_anew(turn)
+            else:
+                snapshot_store.make_anew(turn.connection)
         self._replay_everything(turn)
         return self._save(turn)
+
+    def recover(self, turn: Turn, misfit: Misfit) -> None:
+        """Where a damaged page was met, go on in a transaction that can write."""
+        if misfit.corrupt:
+            self._begin_anew(turn)
+
+    def _begin_anew(self, turn: Turn) -> None:
+        """The same events in another transaction, with the damaged tables set aside.
+
+        SQLite writes no more in one that met a damaged page. The turn's lock is held all along.
+        """
+        appended = list(turn.read(self._began, turn.head.seq))
+        turn.connection.execute("ROLLBACK")
+        turn.connection.execute("BEGIN IMMEDIATE")
+        for event in appended:
+            insert(turn.connection, event)
+        snapshot_store.make_anew(turn.connection, damaged=True)
 
     def _save(self, turn: Turn) -> Header:
         assert self._state is not None
@@ -151,7 +176,8 @@ class Keeping(threading.local):
         """The header as it stands in the file now: others may have saved, or rows may be gone."""
         try:
             header = snapshot_store.read_header(turn.connection)
-        except Misfit:
+        except Misfit as misfit:
+            self.recover(turn, misfit)
             header = None
         first_unsaved = self._unsaved[0].seq if self._unsaved else turn.head.seq + 1
         if header is None or header.seq < first_unsaved - 1:
@@ -166,7 +192,13 @@ class Keeping(threading.local):
 
     def replay_anew(self, turn: Turn) -> int:
         """Forget what is kept and stored; how many snapshots went."""
-        dropped = snapshot_store.drop(turn.connection)
+        try:
+            dropped = snapshot_store.drop(turn.connection)
+        except sqlite3.Error as error:
+            if not snapshot_store.is_corrupt(error):
+                raise
+            self._begin_anew(turn)
+            dropped = 0
         self.forget()
         self._take(None)
         return dropped

@@ -72,7 +72,7 @@ def on_server(conn: sqlite3.Connection, server: str, count: int) -> list[Holding
         ).fetchall()  # fmt: skip
     found = [_holding(row) for row in rows]
     ordinals = [holding.ordinal for holding in found[:count]]
-    if ordinals != list(range(1, count + 1)):
+    if len(ordinals) != count or any(one != at for at, one in enumerate(ordinals, 1)):
         raise Misfit(f"a holding of {server} is missing from the projection")
     return found[:count]
 
@@ -144,7 +144,7 @@ def capacities(conn: sqlite3.Connection, last: int) -> list[Capacity]:
         rows = conn.execute(
             "SELECT n, CAST(value AS BLOB), digest FROM capacity WHERE n <= ? ORDER BY n", (last,)
         ).fetchall()
-    if [row[0] for row in rows] != list(range(1, last + 1)):
+    if len(rows) != last or any(row[0] != at for at, row in enumerate(rows, 1)):
         raise Misfit("a row of the capacities is missing")
     try:
         if any(digest(number, value) != stored for number, value, stored in rows):
@@ -154,10 +154,35 @@ def capacities(conn: sqlite3.Connection, last: int) -> list[Capacity]:
         raise Misfit("a row of the capacities is none") from error
 
 
+INDEXED = (
+    "SELECT n, EXISTS (SELECT 1 FROM holdings AS led INDEXED BY {index}"
+    " WHERE led.server = holdings.server AND led.n = holdings.n)"
+    " FROM holdings NOT INDEXED WHERE n > ? ORDER BY n LIMIT ?"
+)
+"""Row numbers, and whether the index leads to each, after a number and at most so many."""
+
+
+def index_of(conn: sqlite3.Connection) -> str:
+    """The name of the index by server, quoted. Raises Misfit where there is none."""
+    row = conn.execute(
+        "SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'holdings'"
+        " AND sql LIKE '% ON holdings (server, n)'"
+    ).fetchone()
+    if row is None:
+        raise Misfit("the index of the holdings is missing")
+    return '"' + str(row[0]).replace('"', '""') + '"'
+
+
 def stored(conn: sqlite3.Connection, holdings: int, capacity: int) -> bytes:
-    """SHA-256 over every column of the rows up to these last row numbers. Raises Misfit."""
+    """SHA-256 over every column of the rows up to these last row numbers.
+
+    Raises Misfit, also where the index does not lead to each of them.
+    """
     summed = sha256()
     with FITTING:
+        for number, led in conn.execute(INDEXED.format(index=index_of(conn)), (-1, -1)):
+            if not led:
+                raise Misfit(f"row {number} of the holdings is not found by its server")
         for row in conn.execute(
             "SELECT n, CAST(server AS BLOB), ended, CAST(value AS BLOB), digest FROM holdings"
             " WHERE n <= ? ORDER BY n", (holdings,),

@@ -22,23 +22,33 @@ from .state import State
 
 
 class Misfit(Exception):
-    """A stored row does not fit the log or the other rows; `why` says which."""
+    """A stored row does not fit the log or the other rows; `why` says which.
 
-    def __init__(self, why: str) -> None:
+    Where SQLite met a damaged page, `corrupt`, the transaction can write no more.
+    """
+
+    def __init__(self, why: str, *, corrupt: bool = False) -> None:
         super().__init__(why)
         self.why = why
+        self.corrupt = corrupt
 
 
-_ERROR, _CONSTRAINT, _MISMATCH = 1, 19, 20
+_ERROR, _CORRUPT, _CONSTRAINT, _MISMATCH = 1, 11, 19, 20
 
 
 def is_shape(error: BaseException | None) -> bool:
-    """Whether SQLite complains of a store's shape: a table, column or text that is none.
+    """Whether SQLite complains of a store's shape: a table, column, text or page that is none.
 
-    A failing disk or a malformed file is another matter. What Python cannot decode has no code.
+    A failing disk is another matter. Where it is the log that is malformed, the replay that
+    follows says so. What Python cannot decode has no code.
     """
     code = getattr(error, "sqlite_errorcode", _ERROR) & 0xFF
-    return isinstance(error, sqlite3.Error) and code in (_ERROR, _CONSTRAINT, _MISMATCH)
+    return isinstance(error, sqlite3.Error) and code in (_ERROR, _CORRUPT, _CONSTRAINT, _MISMATCH)
+
+
+def is_corrupt(error: BaseException | None) -> bool:
+    """Whether SQLite complains of a malformed page."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == _CORRUPT
 
 
 class _Fitting:
@@ -52,7 +62,9 @@ class _Fitting:
     ) -> None:
         """Say it as a Misfit."""
         if is_shape(error):
-            raise Misfit(str(error)) from error
+            corrupt = is_corrupt(error)
+            why = "a page of the stores is damaged" if corrupt else str(error)
+            raise Misfit(why, corrupt=corrupt) from error
 
 
 FITTING = _Fitting()
@@ -176,22 +188,25 @@ def _put(conn: sqlite3.Connection, key: str, piece: Piece | None) -> int:
 def drop(conn: sqlite3.Connection) -> int:
     """Empty both stores, or make their tables anew where one is missing; how many snapshots went.
 
-    Runs inside the caller's transaction.
+    Runs inside the caller's transaction. Raises sqlite3.Error, for a damaged page, too.
     """
     try:
         dropped = conn.execute("DELETE FROM snapshot").rowcount
         for table in ("pieces", "holdings", "capacity"):
             conn.execute(f"DELETE FROM {table}")  # noqa: S608 - three fixed names
     except sqlite3.Error as error:
-        if not is_shape(error):
+        if is_corrupt(error) or not is_shape(error):
             raise
         make_anew(conn)
         return 0
     return dropped
 
 
-def make_anew(conn: sqlite3.Connection) -> None:
-    """Make the tables of both stores anew and empty, inside the caller's transaction."""
+def make_anew(conn: sqlite3.Connection, *, damaged: bool = False) -> None:
+    """Make the tables of both stores anew and empty, inside the caller's transaction.
+
+    The old ones are dropped, or where a page of them is `damaged`, set aside.
+    """
     from .store_schema import make_anew as make
 
-    make(conn)
+    make(conn, damaged=damaged)

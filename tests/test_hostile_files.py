@@ -12,6 +12,8 @@ import pytest
 
 from forging import opened, unguarded
 from gpuledger.handle import Ledger
+from gpuledger.replay.interval import Window
+from gpuledger.replay.snapshot_store import Header
 from small_pools import ADA, ROOT, ledger
 
 PAGE = 4096
@@ -122,3 +124,91 @@ def test_any_value_in_a_store_is_a_problem(told: Path, column: str, value: objec
         ada.release("running")
         ada.rebuild()
     assert problems(told) == []
+
+
+STORES = ("snapshot", "pieces", "holdings", "holdings_server", "capacity")
+
+
+@pytest.mark.parametrize(("at", "size"), [(0, PAGE), (8, 40)])
+@pytest.mark.parametrize("name", STORES)
+def test_a_damaged_page_of_a_store(told: Path, name: str, at: int, size: int) -> None:
+    """Reports fall back to a replay, a verification names it, and a rebuild mends it."""
+    spoil(told, root_of(told, name), at, size)
+    found = problems(told)
+    assert found
+    assert {what for _, what, _ in found} <= {"snapshot", "piece", "holdings", "capacity"}
+    with Ledger(str(told), actor=ADA) as ada:
+        assert len(ada.who("s0")[0]) == 101
+        assert len(list(ada.state().allocations())) == 1
+        assert ada.rebuild().matches is not True
+        assert len(ada.who("s0")[0]) == 101
+    assert problems(told) == []
+
+
+@pytest.mark.parametrize("name", STORES)
+def test_a_writer_gets_over_a_damaged_page(told: Path, name: str) -> None:
+    """What he records is there, once, and the stores with it."""
+    spoil(told, root_of(told, name))
+    for act in range(2):
+        with Ledger(str(told), actor=ADA) as ada:
+            ada.allocate(f"more-{act}", 1, 1, key=f"more-{act}")
+            ada.release(f"more-{act}")
+    with Ledger(str(told), actor=ADA) as ada:
+        assert ada.head().seq == 206
+        assert len(ada.who("s0")[0]) == 103
+    assert problems(told) == []
+
+
+def test_a_lost_index_of_the_stores_comes_back(told: Path) -> None:
+    """A verification names it, a rebuild makes it."""
+    with opened(told) as connection:
+        connection.execute("DROP INDEX holdings_server")
+    assert [what for _, what, _ in problems(told)] == ["holdings"]
+    with Ledger(str(told), actor=ADA) as ada:
+        assert ada.rebuild().matches is False
+    assert root_of(told, "holdings_server")
+    assert problems(told) == []
+
+
+@pytest.mark.parametrize("table", ["snapshot", "pieces", "holdings", "capacity"])
+def test_a_view_in_place_of_a_table(told: Path, table: str) -> None:
+    """A verification names it, a rebuild or a writer puts a table there."""
+    for mend in (Ledger.rebuild, lambda ada: ada.release("running")):
+        with opened(told) as connection:
+            connection.execute(f"ALTER TABLE {table} RENAME TO old_{table}")
+            connection.execute(f"CREATE VIEW {table} AS SELECT * FROM old_{table}")
+        assert any(f"{table} is no table" in detail for _, _, detail in problems(told))
+        with Ledger(str(told), actor=ADA) as ada:
+            mend(ada)
+        assert problems(told) == []
+        with opened(told) as connection:
+            connection.execute(f"DROP TABLE old_{table}")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "holdings SELECT n + 1000, server, ended, value, digest",
+        "capacity SELECT n + 1000, value, digest",
+    ],
+)
+def test_rows_beyond_the_header(told: Path, row: str) -> None:
+    """While nobody writes they are nobody's: a verification names them."""
+    table = row.split(maxsplit=1)[0]
+    with opened(told) as connection:
+        connection.execute(f"INSERT INTO {row} FROM {table} WHERE n = 1")
+    assert problems(told) == [(None, table, "row 1001 is not the ledger's")]
+
+
+def test_a_header_that_counts_to_the_skies(told: Path) -> None:
+    """However many rows a header claims, nothing is counted up to there."""
+    with opened(told) as connection:
+        row = connection.execute("SELECT seq, hash, fold, state_hash FROM snapshot").fetchone()
+        forged = Header(*row, 2**52, 2**52)
+        connection.execute(
+            "UPDATE snapshot SET holdings = ?, capacity = ?, digest = ?",
+            (forged.holdings, forged.capacity, forged.digest()),
+        )
+    assert problems(told)
+    with Ledger(str(told), actor=ADA) as ada:
+        assert len(ada.history(Window(0, 1 << 60))[0]) == 101

@@ -1,0 +1,86 @@
+"""The check of the stores' tables as such: that each is one, and the index leads to each row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from ..ledger.errors import GpuledgerError
+from .problem import Problem
+from .projection_store import INDEXED, index_of
+from .snapshot_store import Misfit
+
+if TYPE_CHECKING:
+    import sqlite3
+
+Found = TypeVar("Found")
+RUN = 2_000
+TABLES = {
+    "snapshot": "snapshot", "pieces": "snapshot", "holdings": "holdings", "capacity": "capacity",
+}  # fmt: skip
+"""The tables, and under what their problems are told."""
+
+
+class Reading(Protocol):
+    """Read transactions of the file."""
+
+    def reading(self, ask: Callable[[sqlite3.Connection], Found], /) -> Found:
+        """Run `ask` in one read transaction."""
+        ...
+
+
+def table_problems(log: Reading) -> list[Problem]:
+    """What is wrong with the tables, whatever their rows say."""
+    kinds = log.reading(_kinds)
+    problems = [
+        Problem(None, what, f"{name} is no table")
+        for name, what in TABLES.items()
+        if kinds.get(name) != "table"
+    ]
+    if kinds.get("holdings") == "table":
+        try:
+            problems += _unindexed(log)
+        except (Misfit, GpuledgerError) as error:
+            why = getattr(error, "why", error.args[0])
+            problems.append(Problem(None, "holdings", f"by their index: {why}"))
+    return problems
+
+
+def _kinds(conn: sqlite3.Connection) -> dict[str, str]:
+    return dict(conn.execute("SELECT lower(name), type FROM sqlite_schema WHERE type <> 'trigger'"))
+
+
+def _unindexed(log: Reading) -> list[Problem]:
+    """The rows to which the index by server does not lead, and entries that lead nowhere.
+
+    Raises Misfit where there is no index, Damaged where it cannot be read.
+    """
+    found = []
+    last = -(2**63)
+    while True:
+        after = last
+
+        def ask(conn: sqlite3.Connection) -> list[tuple[int, int]]:
+            return conn.execute(INDEXED.format(index=index_of(conn)), (after, RUN)).fetchall()  # noqa: B023 - runs at once
+
+        rows = log.reading(ask)
+        found += [
+            Problem(None, "holdings", f"row {number} is not found by its server")
+            for number, led in rows
+            if not led
+        ]
+        if len(rows) < RUN:
+            break
+        last = rows[-1][0]
+    by_rows, by_index = log.reading(_counts)
+    if by_index > by_rows:
+        found.append(Problem(None, "holdings", f"{by_index - by_rows} entries of their index"))
+    return found
+
+
+def _counts(conn: sqlite3.Connection) -> tuple[int, int]:
+    """How many rows there are, and how many entries the index has."""
+    by_rows = conn.execute("SELECT count(*) FROM holdings NOT INDEXED").fetchone()[0]
+    index = index_of(conn)
+    by_index = conn.execute(f"SELECT count(*) FROM holdings INDEXED BY {index}").fetchone()[0]  # noqa: S608 - a quoted name
+    return by_rows, by_index
