@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -85,7 +86,7 @@ class Program(NamedTuple):
     """The program, installed where everybody can read it, and a folder for its ledgers."""
 
     python: Path
-    site: Path
+    site: str
     folder: Path
 
     def run(
@@ -99,7 +100,8 @@ class Program(NamedTuple):
         """One whole command as that person, None for root; `through` are words before it (sudo)."""
         setting = {
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(self.site),
+            "PYTHONPATH": self.site,
+            "PYTHONDONTWRITEBYTECODE": "1",
             "LANG": "C.UTF-8",
             "TZ": "UTC",
             "HOME": "/nonexistent",
@@ -137,19 +139,30 @@ def _as(person: Person) -> dict[str, object]:
     return {"user": person.uid, "group": person.gid, "extra_groups": list(person.groups)}
 
 
+def _shared_site() -> str | None:
+    """Where this interpreter has the program and what it needs, if everybody can read there."""
+    import gpuledger
+
+    places = [Path(gpuledger.__file__).parent.parent, Path(sysconfig.get_path("purelib"))]
+    return os.pathsep.join(map(str, places)) if all(map(_open_to_all, places)) else None
+
+
 @contextmanager
 def a_program(root: Path, python: Path) -> Iterator[Program]:
-    """Install the source tree and what it needs for everybody; remove it again."""
+    """The program where everybody can read it: as it is installed, or else installed for this."""
     folder = Path(tempfile.mkdtemp(prefix="gpuledger-test-", dir="/var/tmp"))
     folder.chmod(0o755)
     site, source = folder / "site", folder / "source"
     try:
+        if (here := _shared_site()) is not None:
+            yield Program(python, here, folder)
+            return
         shutil.copytree(root, source, ignore=shutil.ignore_patterns("build", ".*", "__pycache__"))
         subprocess.run(
             [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
              "--constraint", root / "constraints.txt", "--target", site, source],
             check=True, umask=0o022, capture_output=True, timeout=300,
         )  # fmt: skip
-        yield Program(python, site, folder)
+        yield Program(python, str(site), folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
