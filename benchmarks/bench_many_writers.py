@@ -57,8 +57,8 @@ class Crew:
 
 @contextmanager
 def crew(path: Path, count: int) -> Iterator[Crew]:
-    """A new ledger of 1,024 GPUs and writers at it."""
-    ledgers.empty(path, servers=128).close()
+    """A new ledger of 16 servers, a GPU for each of the writers at least, and these writers."""
+    ledgers.empty(path, servers=16).close()
     made = Crew(path, count)
     try:
         yield made
