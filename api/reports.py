@@ -10,9 +10,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from gpuledger.ledger.chain import head_of, links
+from gpuledger.ledger.errors import BrokenChain
 from gpuledger.ledger.event import Event, Head
 from gpuledger.ledger.format import LOCK_SUFFIX
-from gpuledger.ledger.note import read_note
+from gpuledger.ledger.note import Note, read_note
 from gpuledger.ledger.sqlite_log import SqliteLog
 from gpuledger.ledger.witness import ledger_id
 from gpuledger.replay.catalogue import RequestRefused
@@ -157,8 +158,17 @@ class Reports:
         return (to_line(event, name) for event in self.log.read(after))
 
     def ledger_id(self) -> str:
-        """The ledger's random id, 32 hex digits, from its first event. Raises BrokenChain."""
-        return self.log.reading(lambda conn: ledger_id(conn, self.log.path)).hex()
+        """The ledger's random id, 32 hex digits, from its first event.
+
+        Where that does not tell it, from the note in the lock file. Raises BrokenChain.
+        """
+        try:
+            return self.log.reading(lambda conn: ledger_id(conn, self.log.path)).hex()
+        except BrokenChain:
+            noted = read_note(self.log.path + LOCK_SUFFIX)
+            if not isinstance(noted, Note):
+                raise
+            return noted.ledger.hex()
 
     def _ask(self, ask: Callable[[Past], Answer]) -> Answer:
         """Ask the stores; where a row of them turns out not to fit, a replay of the log."""

@@ -22,14 +22,20 @@ def utc_text(at_us: int) -> str:
 
 
 def local_text(at_us: int, zone: tzinfo) -> str:
-    """`2026-03-31T17:00:00+02:00`; parts of a second are dropped, never rounded up."""
-    moment = _EPOCH + timedelta(seconds=at_us // MICROSECONDS)
-    return moment.astimezone(zone).isoformat(timespec="seconds")
+    """`2026-03-31T17:00:00+02:00`; parts of a second are dropped, never rounded up.
+
+    Years that no calendar of Python's has, as a damaged file may tell, are told in UTC.
+    """
+    try:
+        moment = _EPOCH + timedelta(seconds=at_us // MICROSECONDS)
+        return moment.astimezone(zone).isoformat(timespec="seconds")
+    except (OverflowError, ValueError):
+        return utc_text(at_us).partition(".")[0] + "+00:00"
 
 
 def brief_text(at_us: int, zone: tzinfo) -> str:
     """`03-31T17:00`: the same moment where a terminal has no room for more."""
-    return local_text(at_us, zone)[5:16]
+    return local_text(at_us, zone).partition("-")[2][:11]
 
 
 def elapsed_text(seconds: int) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import re
+import time
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -85,16 +86,19 @@ def _on_one_line(data: bytes) -> bool:
         return False
     try:
         msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return True
 
 
 def _time(at: int) -> str:
-    return (_EPOCH + at * _MICROSECOND).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    """The time by RFC 3339; a year beyond 9999, which only damage brings, with all its digits."""
+    seconds, rest = divmod(at, 1_000_000)
+    year, month, day, hour, minute, second, *_ = time.gmtime(seconds)
+    return f"{year:04d}-{month:02d}-{day:02d}T{hour:02d}:{minute:02d}:{second:02d}.{rest:06d}Z"
 
 
-def _at(time: str) -> int:
-    if not _TIME.fullmatch(time):
-        raise ValueError(f"{time} is no time with microseconds and Z")
-    return (datetime.fromisoformat(time) - _EPOCH) // _MICROSECOND
+def _at(told: str) -> int:
+    if not _TIME.fullmatch(told):
+        raise ValueError(f"{told} is no time with microseconds and Z")
+    return (datetime.fromisoformat(told) - _EPOCH) // _MICROSECOND

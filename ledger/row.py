@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
+from typing import Any
+
+import msgspec
 
 from .errors import BrokenChain
 from .event import START, Event, Head
 
 RUN = 2000
 """Rows of one run: a read transaction of a few milliseconds."""
+
+MISTYPED = "a column has a value of the wrong type"
 
 _COLUMNS = "seq, at, kind, version, actor, key, CAST(data AS BLOB), prev, hash"
 _READ = f"SELECT {_COLUMNS} FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"  # noqa: S608 (constants)
@@ -24,7 +29,11 @@ _INSERT = (
 def head_in(connection: sqlite3.Connection) -> Head:
     """Return the head of the log in `connection`."""
     row = connection.execute(_HEAD).fetchone()
-    return START if row is None else Head(row[0], row[1], row[2])
+    if row is None:
+        return START
+    if not isinstance(row[1], bytes) or not isinstance(row[2], int):
+        raise BrokenChain(_path(connection), MISTYPED, row[0])
+    return Head(row[0], row[1], row[2])
 
 
 def read_events(connection: sqlite3.Connection, after: int, upto: int, limit: int) -> list[Event]:
@@ -35,7 +44,7 @@ def read_events(connection: sqlite3.Connection, after: int, upto: int, limit: in
         if "decode" in str(error):
             raise _undecodable(connection, after) from error
         raise
-    return [Event(*row) for row in rows]
+    return _events(connection, rows)
 
 
 def find_key(connection: sqlite3.Connection, actor: str, key: str) -> Event | None:
@@ -46,7 +55,7 @@ def find_key(connection: sqlite3.Connection, actor: str, key: str) -> Event | No
         if "decode" in str(error):
             raise _undecodable(connection, 0) from error
         raise
-    return None if row is None else Event(*row)
+    return None if row is None else _events(connection, [row])[0]
 
 
 def insert(connection: sqlite3.Connection, event: Event) -> None:
@@ -67,6 +76,31 @@ def insert(connection: sqlite3.Connection, event: Event) -> None:
     )
 
 
+_ROW = tuple[int, int, str, int, str, str | None, bytes, bytes, bytes]
+
+
+def _events(connection: sqlite3.Connection, rows: list[Any]) -> list[Event]:
+    """The rows as events; a damaged file may hold any type anywhere, whatever the table says."""
+    try:
+        return [Event(*row) for row in msgspec.convert(rows, list[_ROW])]
+    except msgspec.ValidationError as error:
+        torn = next(row[0] for row in rows if not _fits(row))
+        raise BrokenChain(_path(connection), MISTYPED, torn) from error
+
+
+def _fits(row: object) -> bool:
+    try:
+        msgspec.convert(row, _ROW)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _path(connection: sqlite3.Connection) -> str:
+    path: str = connection.execute("PRAGMA database_list").fetchone()[2]
+    return path
+
+
 def _undecodable(connection: sqlite3.Connection, after: int) -> BrokenChain:
     """Name the first event after `after` whose texts are not UTF-8."""
     texts = connection.execute(
@@ -74,9 +108,8 @@ def _undecodable(connection: sqlite3.Connection, after: int) -> BrokenChain:
         " FROM events WHERE seq > ? ORDER BY seq",
         (after,),
     )
-    path = connection.execute("PRAGMA database_list").fetchone()[2]
     torn = (row[0] for row in texts if not _is_text(row[1:]))
-    return BrokenChain(path, "text that is not UTF-8", next(torn, after + 1))
+    return BrokenChain(_path(connection), "text that is not UTF-8", next(torn, after + 1))
 
 
 def _is_text(columns: Iterable[bytes | None]) -> bool:

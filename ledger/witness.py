@@ -39,7 +39,7 @@ def ledger_id(connection: sqlite3.Connection, path: str) -> bytes:
         raise BrokenChain(path, "the first event is missing", 1)
     try:
         return id_in(row[0])
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise BrokenChain(path, "the first event holds no ledger id", 1) from error
 
 

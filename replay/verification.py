@@ -18,6 +18,7 @@ from ..ledger.errors import BrokenChain, GpuledgerError, UnknownEvent
 from ..ledger.event import Event
 from ..ledger.format import EVENTS_KEYS, EVENTS_TABLE, TRIGGERS
 from ..ledger.note import Note, Unreadable
+from ..ledger.row import MISTYPED
 from .checked_rows import ChainCheck, Row
 from .checked_stores import StoreCheck
 from .fold import VOID, fold
@@ -221,6 +222,10 @@ class _Replaying:
             effects = fold(self._state.pieces, _event(row))
         except (BrokenChain, UnknownEvent) as error:
             self._problems.append(Problem(row.seq, error.code, getattr(error, "why", row.seq_text)))
+            self._stopped = True
+            return False
+        except TypeError:  # a column of a wrong type
+            self._problems.append(Problem(row.seq, "broken_chain", MISTYPED))
             self._stopped = True
             return False
         if effects.void is not None:

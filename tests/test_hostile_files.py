@@ -6,12 +6,17 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from forging import opened, unguarded
+from conftest import RunCli
+from forging import opened, put_triggers_back, triggers, unguarded
 from gpuledger.handle import Ledger
+from gpuledger.ledger.cloudevent import from_line
+from gpuledger.ledger.errors import BrokenChain, GpuledgerError
 from gpuledger.replay.interval import Window
 from gpuledger.replay.snapshot_store import Header
 from small_pools import ADA, ROOT, ledger
@@ -212,3 +217,99 @@ def test_a_header_that_counts_to_the_skies(told: Path) -> None:
     assert problems(told)
     with Ledger(str(told), actor=ADA) as ada:
         assert len(ada.history(Window(0, 1 << 60))[0]) == 101
+
+
+def test_a_lost_index_of_the_log_is_named_once(told: Path) -> None:
+    """Without the index of retry keys every row can still be read."""
+    with opened(told) as connection:
+        connection.execute("DROP INDEX events_keys")
+    assert problems(told) == [(None, "schema", "index events_keys")]
+
+
+def mistyped(path: Path, seq: int, column: str, value: object) -> None:
+    """Put a value of any type into a row, as a flipped byte of its header does."""
+    kept_triggers = triggers(path)
+    with opened(path) as connection:
+        connection.execute("DROP VIEW events_readable")
+        connection.execute("CREATE TABLE loose (seq INTEGER PRIMARY KEY,"
+                           " at, kind, version, actor, key, data, prev, hash)")  # fmt: skip
+        connection.execute("INSERT INTO loose SELECT * FROM events")
+        connection.execute("DROP TABLE events")
+        connection.execute("ALTER TABLE loose RENAME TO events")
+        connection.execute(f"UPDATE events SET {column} = ? WHERE seq = ?", (value, seq))
+    put_triggers_back(path, kept_triggers)
+
+
+ASKED = {
+    "state": Ledger.state,
+    "the past": lambda book: book.state(1 << 60),
+    "history": lambda book: book.history(Window(0, 1 << 60)),
+    "usage": lambda book: book.usage(Window(0, 1 << 60)),
+    "who": lambda book: book.who("s0"),
+    "refusals": lambda book: book.refusals(Window(0, 1 << 60)),
+    "diff": lambda book: book.diff(0, 1 << 60),
+    "export": lambda book: list(book.export()),
+    "writing": lambda book: book.allocate("more", 1),
+    "rebuild": Ledger.rebuild,
+}
+
+
+@pytest.mark.parametrize("seq", [1, 50, 202])
+@pytest.mark.parametrize("column", ["at", "kind", "version", "actor", "data", "prev", "hash"])
+def test_a_column_of_another_type(told: Path, seq: int, column: str) -> None:
+    """NULL in a column is a damaged event, in so many words, whoever comes upon it."""
+    mistyped(told, seq, column, None)
+    assert (seq, "type", "") in problems(told)
+    for ask in ASKED.values():
+        with Ledger(str(told), actor=ADA) as ada, suppress(GpuledgerError):
+            ask(ada)
+    with Ledger(str(told), actor=ADA) as ada, pytest.raises(BrokenChain) as caught:
+        list(ada.export())
+    assert caught.value.seq == seq
+
+
+def test_data_that_is_no_text_is_exported(told: Path) -> None:
+    """Bytes that are not UTF-8 go out as base64 and come back as they were."""
+    data = b'{"a":"\xff"}'
+    with unguarded(told) as connection:
+        connection.execute("UPDATE events SET data = CAST(? AS TEXT) WHERE seq = 50", (data,))
+    with Ledger(str(told), actor=ADA) as ada:
+        line = list(ada.export())[49]
+    assert b"data_base64" in line
+    assert from_line(line).data == data
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "DELETE FROM events WHERE seq = 1",
+        "UPDATE events SET data = '[]' WHERE seq = 1",
+        "UPDATE events SET data = replace(hex(zeroblob(50000)), '00', '[') WHERE seq = 1",
+    ],
+)
+def test_an_export_without_the_first_event(told: Path, harm: str) -> None:
+    """The lock file knows whose log it is as well; without both there is none to name."""
+    with Ledger(str(told), actor=ADA) as ada:
+        name = ada.ledger_id().encode()
+    with unguarded(told) as connection:
+        connection.execute(harm)
+    with Ledger(str(told), actor=ADA) as ada:
+        lines = list(ada.export())
+        assert len(lines) == 202 - harm.startswith("DELETE")
+        assert all(b'"source":"gpuledger:' + name in line for line in lines)
+    told.with_name("ledger.db.lock").unlink()
+    with Ledger(str(told), actor=ADA) as ada, pytest.raises(BrokenChain):
+        ada.export()
+
+
+@pytest.mark.parametrize("at", [FAR, 300_000_000_000_000_000])
+def test_a_time_beyond_all_calendars(told: Path, run_cli: RunCli, at: int) -> None:
+    """A damaged time is printed with all its digits, wherever it turns up."""
+    with unguarded(told) as connection:
+        connection.execute("UPDATE events SET at = ? WHERE seq = 202", (at,))
+    year = time.gmtime(at // 1_000_000).tm_year
+    for words in ("history", "list", "status", "export", "audit usage", "audit who s0"):
+        done = run_cli("--ledger", told, *words.split(), env={"TZ": "Europe/Berlin"})
+        assert done.returncode == 0, done.stderr
+        if words in ("history", "export"):
+            assert str(year) in done.stdout + done.stderr
