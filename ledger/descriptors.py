@@ -51,7 +51,7 @@ def open_lock_file(path: str, model: str) -> int:
     """
     for attempt in range(50):
         try:
-            return adopt(path, _FLAGS, 0)
+            return _regular(path, adopt(path, _FLAGS, 0))
         except FileNotFoundError:
             with contextlib.suppress(FileExistsError):
                 return _make(path, model)
@@ -63,6 +63,14 @@ def open_lock_file(path: str, model: str) -> int:
         except OSError as error:
             raise StorageFailed(path, error.strerror or str(error)) from error
     raise StorageFailed(path, "the lock file comes and goes")
+
+
+def _regular(path: str, fd: int) -> int:
+    """The descriptor, unless it is that of a FIFO or a device: raises StorageFailed."""
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return fd
+    drop(fd)
+    raise StorageFailed(path, "the lock file is not a regular file")
 
 
 def group_of(path: str) -> str | None:

@@ -34,7 +34,9 @@ class Note(msgspec.Struct, frozen=True, gc=False):
 
 
 class Unreadable(msgspec.Struct, frozen=True, gc=False):
-    """There is something, but no note: `why` is `checksum`, or `permission` to read it."""
+    """There is something, but no note: `why` is `checksum`, `permission` to read it, or what the
+    system says.
+    """
 
     why: str
 
@@ -105,6 +107,8 @@ def read_note(lock_path: str) -> Note | Unreadable | None:
         return None
     except PermissionError:
         return Unreadable("permission")
+    except OSError as error:
+        return Unreadable(error.strerror or str(error))
 
 
 def read_holder(lock_path: str) -> Holder | None:
@@ -115,8 +119,17 @@ def read_holder(lock_path: str) -> Holder | None:
         return None
 
 
+_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+)
+"""Without waiting for a writer, should a FIFO lie there."""
+
+
 def _read(path: str, size: int, offset: int) -> bytes:
-    fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
+    fd = os.open(path, _FLAGS)
     try:
         return read_at(fd, size, offset)
     finally:

@@ -4,9 +4,11 @@ what can be mended.
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -313,3 +315,30 @@ def test_a_time_beyond_all_calendars(told: Path, run_cli: RunCli, at: int) -> No
         assert done.returncode == 0, done.stderr
         if words in ("history", "export"):
             assert str(year) in done.stdout + done.stderr
+
+
+def as_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def as_fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+@pytest.mark.needs("linux")
+@pytest.mark.parametrize("make", [as_folder, as_fifo])
+def test_a_lock_file_that_is_none(
+    told: Path, run_cli: RunCli, make: Callable[[Path], None]
+) -> None:
+    """Reading goes on, a verification names it, a writer says it: nobody waits or fails."""
+    lock = told.with_name("ledger.db.lock")
+    lock.unlink()
+    make(lock)
+    assert [(seq, what) for seq, what, _ in problems(told)] == [(None, "note")]
+    for words, code in (("status", 0), ("allocate more 1", 74), ("audit verify", 1)):
+        done = run_cli("--ledger", told, *words.split())
+        assert done.returncode == code, done.stderr
+        assert "should not have" not in done.stderr
+    told.unlink()
+    done = run_cli("--ledger", told, "init")
+    assert (done.returncode, done.stderr.count("\n")) == (74, 1)
