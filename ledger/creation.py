@@ -49,9 +49,9 @@ def create(
     ledger = id_in(first.data)
     event = seal(first, START)
     sharing = Sharing.of(group, public=public)
-    _refuse_existing(path)
-    refuse_network(path)
     with _permitted(path, group):
+        _refuse_existing(path)
+        refuse_network(path)
         prepare(os.path.dirname(path), sharing)
         lock = LedgerLock(path + LOCK_SUFFIX, path)
         fd = lock.acquire(_TIMEOUT_S)

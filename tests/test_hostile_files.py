@@ -342,3 +342,11 @@ def test_a_lock_file_that_is_none(
     told.unlink()
     done = run_cli("--ledger", told, "init")
     assert (done.returncode, done.stderr.count("\n")) == (74, 1)
+
+
+def test_a_name_that_is_too_long(tmp_path: Path, run_cli: RunCli) -> None:
+    """Making a ledger there fails in a sentence, as reading one does."""
+    for words in ("init", "status"):
+        done = run_cli("--ledger", tmp_path / ("a" * 300), words)
+        assert (done.returncode, done.stderr.count("\n")) == (74, 1)
+        assert "too long" in done.stderr
