@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 
+_DAY_S = 86_400
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 — local and UTC readings are compared without zones
 
 
@@ -50,4 +51,6 @@ def local_zone(environ: Mapping[str, str] | None = None) -> tzinfo:
             return ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             pass  # A rule in POSIX' notation or a file: the C library understands both.
+    if max(abs(time.timezone), abs(time.altzone)) >= _DAY_S:
+        return UTC  # `UTC-25`: a day or more from UTC is no time zone, to Python either.
     return SystemZone()

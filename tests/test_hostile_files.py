@@ -350,3 +350,11 @@ def test_a_name_that_is_too_long(tmp_path: Path, run_cli: RunCli) -> None:
         done = run_cli("--ledger", tmp_path / ("a" * 300), words)
         assert (done.returncode, done.stderr.count("\n")) == (74, 1)
         assert "too long" in done.stderr
+
+
+@pytest.mark.parametrize("zone", ["UTC-25", "UTC+30"])
+def test_a_zone_a_day_from_utc(told: Path, run_cli: RunCli, zone: str) -> None:
+    """It is none, so times are told in UTC."""
+    done = run_cli("--ledger", told, "list", env={"TZ": zone})
+    assert done.returncode == 0, done.stderr
+    assert "+00:00" in done.stdout
