@@ -194,7 +194,7 @@ def session_of(given: dict[str, Any]) -> Session:
     told = dict(before_name(click.get_current_context()))
     for option in SHARED:
         value = given.pop(option, None)
-        if value not in (None, False):
+        if value is not None and value is not False:
             told[option] = value
     if told.get("json") and told.get("csv"):
         raise one_of("--json", "--csv")

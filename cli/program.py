@@ -111,7 +111,9 @@ class Group(Command, click.Group):
 def _remember(**given: Any) -> None:  # noqa: ANN401 - the shared options
     """Keep what stands before the command's name for the command's session."""
     told = cast("dict[str, Any]", click.get_current_context().ensure_object(dict))
-    told.update({name: value for name, value in given.items() if value not in (None, False)})
+    told.update(
+        {name: value for name, value in given.items() if value is not None and value is not False}
+    )
 
 
 def group(

@@ -229,6 +229,7 @@ def test_a_time_out_names_the_holder(run: Run, ledger_path: Path) -> None:
         assert f"process {holder.pid}, on {os.uname().nodename}, since 20" in sentence
         told = json.loads(run("release", "first", "--lock-timeout", "0", "--json").stdout)
         assert told["error"]["facts"]["pid"] == holder.pid
+        assert told["error"]["facts"]["waited_s"] == 0
         assert run("status").returncode == 0
     assert events(ledger_path) == before
 
