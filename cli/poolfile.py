@@ -109,11 +109,17 @@ class _Seen:
             self.names.add(server.name)
             if server.host is not None:
                 self.hosts[server.host] = (at, server.name)
-            for position, card in enumerate(server.gpus):
+            for card in server.gpus:
                 if card.uuid is not None and card.uuid in self.uuids:
-                    where = ("server", at, "gpu", position, "uuid")
-                    self.file.fail(where, "each UUID once", card.uuid)
+                    self.file.fail(self._uuid_at(at, card.uuid), "each UUID once", card.uuid)
                 self.uuids.update([card.uuid] if card.uuid is not None else [])
+
+    def _uuid_at(self, at: int, uuid: str) -> Where:
+        """Where table `at` lists the card: in the file's order, which is not the cards'."""
+        server = self.file.tables(self.file.root["server"], ("server",))[at]
+        cards = self.file.tables(server["gpu"], ("server", at, "gpu"))
+        listed = [card.get("uuid") for card in cards]
+        return ("server", at, "gpu", listed.index(uuid), "uuid")
 
     def hosts_are_unlike_names(self) -> None:
         """Fail where a machine that calls itself `host` could also mean another server."""

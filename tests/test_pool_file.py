@@ -277,3 +277,15 @@ def test_a_large_pool_is_written_in_few_lines() -> None:
     assert pooltext.write(pool) == (
         '[[server]]\nname = "venus[001-121]"\ncpus = 48\ngpus = 8\ngpu_model = "V100"\n'
     )
+
+
+def test_a_uuid_of_another_server_is_named_with_its_own_line() -> None:
+    """Cards may stand in any order in the file; the complaint names the line that repeats."""
+    text = (
+        '[[server]]\nname = "a"\ncpus = 1\n[[server.gpu]]\nindex = 0\nuuid = "GPU-x"\n'
+        '[[server]]\nname = "b"\ncpus = 1\n'
+        '[[server.gpu]]\nindex = 1\nuuid = "GPU-x"\n[[server.gpu]]\nindex = 0\nuuid = "GPU-y"\n'
+    )
+    with pytest.raises(BadConfiguration) as told:
+        read(text)
+    assert told.value.line == 12
