@@ -17,13 +17,13 @@ import click
 
 from ..ledger.errors import GpuledgerError
 from . import exit as exits
-from .output import json_text, plain, ready_streams
+from .output import Closed, json_text, plain, ready_streams
 from .printable import printable
 from .said import Said
 from .usage import usage_said
 from .words import _
 
-NO_ANSWER = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO)
+NO_ANSWER = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)
 """Why an answer could not be written. (What the ledger's own disk lacks, StorageFailed tells.)"""
 
 
@@ -119,3 +119,5 @@ def _silence() -> None:
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # Where it has no descriptor to lead elsewhere.
             os.dup2(nowhere, stream.fileno())
+    if isinstance(getattr(getattr(sys.stdout, "buffer", None), "raw", None), Closed):
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for good

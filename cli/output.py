@@ -6,6 +6,7 @@ write it writes as an escape, which inside of JSON is JSON's own.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -39,20 +40,34 @@ def json_text(document: dict[str, Any]) -> str:
     return json.dumps(document, indent=2)
 
 
+class Closed(io.RawIOBase):
+    """What a process has for stdout that was started without one: writing to it fails."""
+
+    def writable(self) -> bool:
+        """It is for writing."""
+        return True
+
+    def write(self, _: object) -> int:
+        """Fail as the system would."""
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+
 def ready_streams() -> None:
     """Make the standard streams safe to write to, whatever the process was started with.
 
     Where one is closed, the next file that is opened would get its number, and what is meant
-    for people would be written into the ledger: such numbers lead nowhere instead. Stdout
-    escapes what it cannot write, as stderr does by itself.
+    for people would be written into the ledger: such numbers lead nowhere instead, and an
+    answer on a closed stdout fails as on a full disk. Stdout escapes what it cannot write, as
+    stderr does by itself.
     """
     number = os.open(os.devnull, os.O_RDWR)
     while number <= 2:
         number = os.open(os.devnull, os.O_RDWR)
     os.close(number)
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for good
+    if getattr(sys, "stdout", None) is None:
+        sys.stdout = io.TextIOWrapper(io.BufferedWriter(Closed()), encoding="utf-8")
+    if getattr(sys, "stderr", None) is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for good
     _buffered()
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:

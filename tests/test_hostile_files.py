@@ -5,10 +5,12 @@ what can be mended.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sqlite3
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -358,3 +360,19 @@ def test_a_zone_a_day_from_utc(told: Path, run_cli: RunCli, zone: str) -> None:
     done = run_cli("--ledger", told, "list", env={"TZ": zone})
     assert done.returncode == 0, done.stderr
     assert "+00:00" in done.stdout
+
+
+@pytest.mark.needs("sh")
+@pytest.mark.parametrize("words", ["status", "export", "list --json", "--help"])
+def test_a_closed_stdout(
+    told: Path, cli_command: Sequence[str], cli_env: dict[str, str], words: str
+) -> None:
+    """An answer that nobody can get is a failure, as on a full disk."""
+    command = shlex.join([*cli_command, "--ledger", str(told), *words.split()])
+    done = subprocess.run(
+        ["sh", "-c", f"{command} >&-"],
+        env=cli_env, stderr=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 74
+    assert done.stderr.startswith("gpuledger: the answer could not be written: ")
+    assert done.stderr.count("\n") == 1
