@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import re
-import time
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -22,6 +21,9 @@ SOURCE = "gpuledger:"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_CYCLE_US = 146_097 * 86_400 * 1_000_000
+"""400 years, after which the calendar is the same again."""
+
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 _NO_DATA = msgspec.Raw(b"")
 
@@ -93,9 +95,10 @@ def _on_one_line(data: bytes) -> bool:
 
 def _time(at: int) -> str:
     """The time by RFC 3339; a year beyond 9999, which only damage brings, with all its digits."""
-    seconds, rest = divmod(at, 1_000_000)
-    year, month, day, hour, minute, second, *_ = time.gmtime(seconds)
-    return f"{year:04d}-{month:02d}-{day:02d}T{hour:02d}:{minute:02d}:{second:02d}.{rest:06d}Z"
+    cycles, rest = divmod(at, _CYCLE_US)
+    moment = _EPOCH + rest * _MICROSECOND
+    text = moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return f"{moment.year + 400 * cycles:04d}{text[4:]}"
 
 
 def _at(told: str) -> int:

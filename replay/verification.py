@@ -18,7 +18,6 @@ from ..ledger.errors import BrokenChain, GpuledgerError, UnknownEvent
 from ..ledger.event import Event
 from ..ledger.format import EVENTS_KEYS, EVENTS_TABLE, TRIGGERS
 from ..ledger.note import Note, Unreadable
-from ..ledger.row import MISTYPED
 from .checked_rows import ChainCheck, Row
 from .checked_stores import StoreCheck
 from .fold import VOID, fold
@@ -224,8 +223,8 @@ class _Replaying:
             self._problems.append(Problem(row.seq, error.code, getattr(error, "why", row.seq_text)))
             self._stopped = True
             return False
-        except TypeError:  # a column of a wrong type
-            self._problems.append(Problem(row.seq, "broken_chain", MISTYPED))
+        except TypeError:
+            self._problems.append(Problem(row.seq, "broken_chain", "a column of the wrong type"))
             self._stopped = True
             return False
         if effects.void is not None:
