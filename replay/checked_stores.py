@@ -48,13 +48,10 @@ def _header(conn: sqlite3.Connection) -> Header | None:
     ).fetchone()
     if row is None:
         return None
-    header = Header(*row[:6])
-    numbers = (header.seq, header.fold, header.holdings, header.capacity)
-    hashes = (header.hash, header.state_hash)
-    if not all(isinstance(one, int) for one in numbers) or not all(
-        isinstance(one, bytes) for one in hashes
-    ):
+    shape = (int, bytes, int, bytes, int, int)
+    if not all(isinstance(one, kind) for one, kind in zip(row, shape, strict=False)):
         raise Misfit("the snapshot's header is none")
+    header = Header(*row[:6])
     told = [header.seq, header.hash.hex(), header.fold, header.state_hash.hex()]
     if sha256(canonical([*told, header.holdings, header.capacity])).digest() != row[6]:
         raise Misfit("the snapshot's header was changed")
