@@ -55,7 +55,7 @@ def _unindexed(log: Reading) -> list[Problem]:
 
     Raises Misfit where there is no index, Damaged where it cannot be read.
     """
-    found = []
+    found: list[Problem] = []
     last = -(2**63)
     while True:
         after = last
