@@ -39,8 +39,8 @@ def encode(value: object) -> bytes:
         raise NotCanonical("a lone surrogate in a text", error.object) from None
 
 
-def encode_record(record: msgspec.Struct) -> bytes:
-    """Return the canonical JSON bytes of a typed record whose integers were checked before.
+def encode_record(record: msgspec.Struct | str) -> bytes:
+    """Return the canonical JSON bytes of a text, or a typed record with integers checked before.
 
     A record's types admit nothing but the restricted JSON, so it is not walked again, which
     would cost more than encoding it. What keeps this honest is the verifier, which reads every

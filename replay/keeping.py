@@ -38,6 +38,8 @@ class Keeping(threading.local):
 
     def __init__(self, notices: list[str]) -> None:
         self._state: State | None = None
+        self._digests: dict[str, bytes] = {}
+        self._header: Header | None = None
         self._unsaved: list[Unsaved] = []
         self._others = True
         self._rewrite = False
@@ -47,12 +49,15 @@ class Keeping(threading.local):
     def forget(self) -> None:
         """Drop everything kept: the next turn loads anew."""
         self._state = None
+        self._digests = {}
+        self._header = None
         self._unsaved = []
         self._rewrite = False
 
     def catch_up(self, turn: Turn) -> State:
         """The state at the turn's head, of which nothing is appended yet: kept or loaded."""
         self._began = turn.head.seq
+        self._header = None
         kept = self._state
         self._others = kept is None or kept.head != turn.head
         if kept is not None and not self._others:
@@ -68,7 +73,7 @@ class Keeping(threading.local):
         if turn.head.seq <= kept.seq:
             return False
         try:
-            header = snapshot_store.read_header(turn.connection)
+            header = self._header = snapshot_store.read_header(turn.connection)
         except Misfit as misfit:
             self.recover(turn, misfit)
             return True
@@ -78,9 +83,11 @@ class Keeping(threading.local):
 
     def _load(self, turn: Turn) -> None:
         """Take the saved state, or start from nothing where it does not fit, and say so."""
+        pieces = {} if self._state is None else self._state.pieces
+        header, digests = self._header, self._digests
         self.forget()
         try:
-            snapshot = snapshot_store.load(turn.connection)
+            snapshot = snapshot_store.load(turn.connection, header, (pieces, digests))
         except Misfit as misfit:
             snapshot = None
             self.recover(turn, misfit)
@@ -92,6 +99,8 @@ class Keeping(threading.local):
 
     def _take(self, snapshot: Snapshot | None) -> None:
         self._state = State() if snapshot is None else snapshot.state
+        self._digests = {} if snapshot is None else snapshot.digests
+        self._header = None if snapshot is None else snapshot.header
         self._rewrite = snapshot is None
 
     def _fold_rest(self, turn: Turn) -> State:
@@ -107,6 +116,8 @@ class Keeping(threading.local):
     def note(self, seq: int, effects: Effects) -> None:
         """Remember what is to be saved."""
         self._unsaved.append(Unsaved(seq, effects))
+        for key in effects.touched:
+            self._digests.pop(key, None)
 
     def save_if_due(self, turn: Turn) -> None:
         """Save where others write too, nothing is saved, or enough has gathered."""
@@ -169,16 +180,17 @@ class Keeping(threading.local):
         self._unsaved = []
         self._rewrite = False
         return snapshot_store.save(
-            conn, self._state, touched, before, holdings=holdings, capacity=capacity
-        )
+            conn, self._state, touched, before,
+            holdings=holdings, capacity=capacity, digests=self._digests,
+        )  # fmt: skip
 
     def _current_header(self, turn: Turn) -> Header | None:
         """The header as it stands in the file now: others may have saved, or rows may be gone."""
+        header = self._header  # read in this turn already, where others had written
         try:
-            header = snapshot_store.read_header(turn.connection)
+            header = header or snapshot_store.read_header(turn.connection)
         except Misfit as misfit:
             self.recover(turn, misfit)
-            header = None
         first_unsaved = self._unsaved[0].seq if self._unsaved else turn.head.seq + 1
         if header is None or header.seq < first_unsaved - 1:
             self._replay_everything(turn)

@@ -12,7 +12,7 @@ from hashlib import sha256
 
 import msgspec
 
-from ..ledger.canonical import encode, encode_record
+from ..ledger.canonical import encode_record
 from .catalogue import Admins, Asked, AskedChange, AskedRelease, Limits, Record, Server, Share
 
 MODULUS = 1 << 256
@@ -128,7 +128,7 @@ def decode(key: str, value: bytes) -> Piece:
 
 def digest(key: str, value: bytes) -> bytes:
     """SHA-256 over the framed piece: 32 bytes."""
-    return sha256(b"[" + encode(key) + b"," + value + b"]").digest()
+    return sha256(b"[" + encode_record(key) + b"," + value + b"]").digest()
 
 
 def total(digests: list[bytes]) -> int:

@@ -8,7 +8,7 @@ projection. What does not fit raises Misfit, and the caller replays instead.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
 import msgspec
@@ -89,10 +89,11 @@ class Header(msgspec.Struct, frozen=True, gc=False):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """A state as it was saved, with its header."""
+    """A state as it was saved, with its header and the digest of each piece."""
 
     header: Header
     state: State
+    digests: dict[str, bytes]
 
 
 def read_header(conn: sqlite3.Connection) -> Header | None:
@@ -115,24 +116,65 @@ def read_header(conn: sqlite3.Connection) -> Header | None:
     return header
 
 
-def load(conn: sqlite3.Connection) -> Snapshot | None:
+FEW = 64
+"""With fewer known pieces than this, all are read at once."""
+
+
+def load(
+    conn: sqlite3.Connection,
+    header: Header | None = None,
+    kept: tuple[Mapping[str, Piece], Mapping[str, bytes]] = ({}, {}),
+) -> Snapshot | None:
     """The saved state, checked row by row and against the log; None where none is saved.
 
-    Raises Misfit.
+    `header` spares reading it again. `kept` are pieces with the digests that they were found
+    to have: where a row has that digest still, the piece is taken as it is. That is honest
+    since the rows' digests must add up to the header's sum all the same. Raises Misfit.
     """
-    header = read_header(conn)
+    header = read_header(conn) if header is None else header
     if header is None:
         return None
     found = conn.execute("SELECT at, hash FROM events WHERE seq = ?", (header.seq,)).fetchone()
     if found is None or found[1] != header.hash:
         raise Misfit(f"the snapshot stands at seq {header.seq}, which the log does not have so")
     with FITTING:
-        rows = conn.execute("SELECT key, CAST(value AS BLOB), digest FROM pieces").fetchall()
-    state = {key: _piece(key, value, digest) for key, value, digest in rows}
-    summed = pieces_of.total([row[2] for row in rows]).to_bytes(32, "big")
+        state, digests = _pieces(conn, *kept)
+    try:
+        summed = pieces_of.total(list(digests.values())).to_bytes(32, "big")
+    except TypeError:  # a digest that is none
+        summed = b""
     if summed != header.state_hash:
         raise Misfit("the snapshot's pieces do not add up to its state hash")
-    return Snapshot(header, State(state, Head(header.seq, header.hash, found[0])))
+    return Snapshot(header, State(state, Head(header.seq, header.hash, found[0])), digests)
+
+
+def _pieces(
+    conn: sqlite3.Connection, kept: Mapping[str, Piece], known: Mapping[str, bytes]
+) -> tuple[dict[str, Piece], dict[str, bytes]]:
+    """The pieces with their digests; those that are known by their digest are not decoded again.
+
+    Reading the few that changed one by one pays only where most did not.
+    """
+    if len(known) < FEW:
+        rows = conn.execute("SELECT key, CAST(value AS BLOB), digest FROM pieces").fetchall()
+        digests = {row[0]: row[2] for row in rows}
+        state = {key: _known(key, value, digests[key], kept, known) for key, value, _ in rows}
+        return state, digests
+    digests = dict(conn.execute("SELECT key, digest FROM pieces").fetchall())
+    state = {}
+    for key, digest in digests.items():
+        value = b""
+        if known.get(key) != digest:
+            asked = conn.execute("SELECT CAST(value AS BLOB) FROM pieces WHERE key = ?", (key,))
+            value = asked.fetchone()[0]
+        state[key] = _known(key, value, digest, kept, known)
+    return state, digests
+
+
+def _known(
+    key: str, value: bytes, digest: bytes, kept: Mapping[str, Piece], known: Mapping[str, bytes]
+) -> Piece:
+    return kept[key] if known.get(key) == digest else _piece(key, value, digest)
 
 
 def _piece(key: str, value: bytes, digest: bytes) -> Piece:
@@ -146,12 +188,13 @@ def _piece(key: str, value: bytes, digest: bytes) -> Piece:
 
 def save(
     conn: sqlite3.Connection, state: State, touched: Iterable[str], before: Header | None,
-    *, holdings: int, capacity: int,
+    *, holdings: int, capacity: int, digests: dict[str, bytes],
 ) -> Header:  # fmt: skip
     """Write the touched pieces and a new header; all pieces anew where `before` is None.
 
     Runs inside the caller's transaction. `holdings` and `capacity` are the projections'
-    last row numbers after this save. Returns the new header.
+    last row numbers after this save; `digests` takes up those of the pieces written.
+    Returns the new header.
     """
     summed = 0
     if before is None:
@@ -163,7 +206,7 @@ def save(
         if before is not None:
             old = conn.execute("SELECT digest FROM pieces WHERE key = ?", (key,)).fetchone()
             summed -= int.from_bytes(old[0], "big") if old else 0
-        summed += _put(conn, key, state.pieces.get(key))
+        summed += _put(conn, key, state.pieces.get(key), digests)
     state_hash = (summed % MODULUS).to_bytes(32, "big")
     head = state.head
     header = Header(head.seq, head.hash, FOLD_VERSION, state_hash, holdings, capacity)
@@ -174,14 +217,16 @@ def save(
     return header
 
 
-def _put(conn: sqlite3.Connection, key: str, piece: Piece | None) -> int:
+def _put(conn: sqlite3.Connection, key: str, piece: Piece | None, digests: dict[str, bytes]) -> int:
     """Store one piece, or remove it where it is gone; its digest as an integer."""
+    digests.pop(key, None)
     if piece is None:
         conn.execute("DELETE FROM pieces WHERE key = ?", (key,))
         return 0
     value = pieces_of.text(piece)
     digest = pieces_of.digest(key, value)
     conn.execute("INSERT OR REPLACE INTO pieces VALUES (?, ?, ?)", (key, value.decode(), digest))
+    digests[key] = digest
     return int.from_bytes(digest, "big")
 
 
