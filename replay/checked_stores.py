@@ -94,8 +94,9 @@ class StoreCheck:
     def _next(self, table: str) -> None:
         try:
             self._ahead[table] = next(self._rows[table], None)
-        except GpuledgerError as error:
-            self._problems.append(Problem(None, table, error.code))
+        except (Misfit, GpuledgerError) as error:
+            why = error.why if isinstance(error, Misfit) else error.code
+            self._problems.append(Problem(None, table, why))
             self._ahead[table] = None
             self._unread.add(table)
 
@@ -210,3 +211,5 @@ def _stored(log: Reading, table: str) -> Iterator[Stored]:
         if len(rows) < RUN:
             return
         last = rows[-1][0]
+        if last <= after:
+            raise Misfit("its rows are out of order")

@@ -72,6 +72,8 @@ def _unindexed(log: Reading) -> list[Problem]:
         if len(rows) < RUN:
             break
         last = rows[-1][0]
+        if last <= after:
+            raise Misfit("its rows are out of order")
     by_rows, by_index = log.reading(_counts)
     if by_index > by_rows:
         found.append(Problem(None, "holdings", f"{by_index - by_rows} entries of their index"))

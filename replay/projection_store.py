@@ -173,6 +173,14 @@ def index_of(conn: sqlite3.Connection) -> str:
     return '"' + str(row[0]).replace('"', '""') + '"'
 
 
+def has_index(conn: sqlite3.Connection) -> bool:
+    """Whether the index by server is there."""
+    try:
+        return bool(index_of(conn))
+    except Misfit:
+        return False
+
+
 def stored(conn: sqlite3.Connection, holdings: int, capacity: int) -> bytes:
     """SHA-256 over every column of the rows up to these last row numbers.
 

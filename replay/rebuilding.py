@@ -33,15 +33,13 @@ class _Stored(msgspec.Struct, frozen=True):
 
 
 def rebuild(turn: Turn, keeping: Keeping) -> Rebuilt:
-    """Drop snapshot and projections and save them anew, inside the turn. Raises BrokenChain.
-
-    Their tables are made anew, too, so that whatever was wrong with them is gone.
-    """
+    """Drop snapshot and projections and save them anew, inside the turn. Raises BrokenChain."""
     before = _stored(turn)
     if isinstance(before, Misfit):
         keeping.recover(turn, before)
     dropped = keeping.replay_anew(turn)
-    snapshot_store.make_anew(turn.connection)
+    if not projection_store.has_index(turn.connection):
+        snapshot_store.make_anew(turn.connection)
     keeping.state_at(turn)
     header = keeping.save(turn)
     matches = None

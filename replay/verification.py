@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
@@ -106,13 +107,16 @@ def _before_the_first(log: Checked) -> list[Problem]:
 def _run(log: Checked, after: int, head: int, chain: ChainCheck) -> tuple[list[Row], int]:
     """The next rows as they lie in the file, and up to which seq they reach.
 
-    One by one where the stretch is damaged.
+    One by one where the stretch is damaged; a damaged page may also tell its rows in any order.
     """
     try:
         rows = log.reading(lambda conn: _rows(conn, after, head, chain.problems))
     except GpuledgerError:
         return _one_by_one(log, after, head, chain)
-    return rows, rows[-1].seq if rows else head
+    seqs = [after, *(row.seq for row in rows)]
+    if any(later <= earlier for earlier, later in pairwise(seqs)):
+        return _one_by_one(log, after, head, chain)
+    return rows, seqs[-1] if rows else head
 
 
 def _one_by_one(log: Checked, after: int, head: int, chain: ChainCheck) -> tuple[list[Row], int]:
@@ -129,9 +133,11 @@ def _one_by_one(log: Checked, after: int, head: int, chain: ChainCheck) -> tuple
         blind += seq == 0
         after = seq or after + 1
         try:
-            found += log.reading(lambda conn: _rows(conn, after - 1, after, chain.problems))  # noqa: B023 - runs at once
+            rows = log.reading(lambda conn: _rows(conn, after - 1, after, chain.problems))  # noqa: B023 - runs at once
         except GpuledgerError:
             chain.problems.append(Problem(after, "unreadable"))
+        else:
+            found += [row for row in rows if row.seq == after][:1]
     return found, after if blind < RUN else _next_light(log, after, head)
 
 
@@ -142,7 +148,9 @@ def _next_seq(log: Checked, after: int, head: int) -> int | None:
         row = log.reading(lambda conn: conn.execute(ask, (after, head)).fetchone())
     except GpuledgerError:
         return 0
-    return row and int(row[0])
+    if row is None:
+        return None
+    return int(row[0]) if after < row[0] <= head else 0
 
 
 def _next_light(log: Checked, after: int, head: int) -> int:

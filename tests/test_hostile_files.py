@@ -21,6 +21,7 @@ from forging import opened, put_triggers_back, triggers, unguarded
 from gpuledger.handle import Ledger
 from gpuledger.ledger.cloudevent import from_line
 from gpuledger.ledger.errors import BrokenChain, GpuledgerError
+from gpuledger.replay import verification
 from gpuledger.replay.interval import Window
 from gpuledger.replay.snapshot_store import Header
 from small_pools import ADA, ROOT, ledger
@@ -94,6 +95,18 @@ def test_a_verification_leaps_to_the_next_seq(told: Path) -> None:
     assert 0 < len(unreadable) < PAGE
     assert (203, "missing", f"up to {FAR - 1}") in found
     assert (FAR, "prev", "") in found
+
+
+def test_a_row_that_tells_an_earlier_seq(told: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A damaged row that comes under another seq than it tells turns no check in a circle."""
+    monkeypatch.setattr(verification, "RUN", 1)
+    start = (page_with(told, b'"allocations":[160]') - 1) * PAGE
+    raw = bytearray(told.read_bytes())
+    cell = start + int.from_bytes(raw[start + 12 : start + 14], "big")
+    rowid = raw.index(0x81, cell + 2)  # of two bytes, the first of which tells 128
+    raw[rowid] = 0x80
+    told.write_bytes(raw)
+    assert "missing" in [what for _, what, _ in problems(told)]
 
 
 @pytest.mark.parametrize("seq", [0, -5])
