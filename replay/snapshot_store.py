@@ -166,7 +166,7 @@ def _pieces(
         value = b""
         if known.get(key) != digest:
             asked = conn.execute("SELECT CAST(value AS BLOB) FROM pieces WHERE key = ?", (key,))
-            value = asked.fetchone()[0]
+            value = (asked.fetchone() or (b"",))[0]
         state[key] = _known(key, value, digest, kept, known)
     return state, digests
 
@@ -174,7 +174,8 @@ def _pieces(
 def _known(
     key: str, value: bytes, digest: bytes, kept: Mapping[str, Piece], known: Mapping[str, bytes]
 ) -> Piece:
-    return kept[key] if known.get(key) == digest else _piece(key, value, digest)
+    known_here = key in kept and known.get(key) == digest
+    return kept[key] if known_here else _piece(key, value, digest)
 
 
 def _piece(key: str, value: bytes, digest: bytes) -> Piece:
