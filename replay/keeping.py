@@ -38,7 +38,8 @@ class Keeping(threading.local):
 
     def __init__(self, notices: list[str]) -> None:
         self._state: State | None = None
-        self._digests: dict[str, bytes] = {}
+        self._stored: dict[str, bytes] = {}
+        self._stored_at: Header | None = None
         self._header: Header | None = None
         self._unsaved: list[Unsaved] = []
         self._others = True
@@ -49,7 +50,8 @@ class Keeping(threading.local):
     def forget(self) -> None:
         """Drop everything kept: the next turn loads anew."""
         self._state = None
-        self._digests = {}
+        self._stored = {}
+        self._stored_at = None
         self._header = None
         self._unsaved = []
         self._rewrite = False
@@ -84,10 +86,12 @@ class Keeping(threading.local):
     def _load(self, turn: Turn) -> None:
         """Take the saved state, or start from nothing where it does not fit, and say so."""
         pieces = {} if self._state is None else self._state.pieces
-        header, digests = self._header, self._digests
+        moved = {key for one in self._unsaved for key in one.effects.touched}
+        known = {key: digest for key, digest in self._stored.items() if key not in moved}
+        header = self._header
         self.forget()
         try:
-            snapshot = snapshot_store.load(turn.connection, header, (pieces, digests))
+            snapshot = snapshot_store.load(turn.connection, turn.head, header, (pieces, known))
         except Misfit as misfit:
             snapshot = None
             self.recover(turn, misfit)
@@ -99,8 +103,8 @@ class Keeping(threading.local):
 
     def _take(self, snapshot: Snapshot | None) -> None:
         self._state = State() if snapshot is None else snapshot.state
-        self._digests = {} if snapshot is None else snapshot.digests
-        self._header = None if snapshot is None else snapshot.header
+        self._stored = {} if snapshot is None else snapshot.digests
+        self._stored_at = self._header = None if snapshot is None else snapshot.header
         self._rewrite = snapshot is None
 
     def _fold_rest(self, turn: Turn) -> State:
@@ -116,8 +120,6 @@ class Keeping(threading.local):
     def note(self, seq: int, effects: Effects) -> None:
         """Remember what is to be saved."""
         self._unsaved.append(Unsaved(seq, effects))
-        for key in effects.touched:
-            self._digests.pop(key, None)
 
     def save_if_due(self, turn: Turn) -> None:
         """Save where others write too, nothing is saved, or enough has gathered."""
@@ -179,10 +181,13 @@ class Keeping(threading.local):
         touched = dict.fromkeys(key for one in fresh for key in one.effects.touched)
         self._unsaved = []
         self._rewrite = False
-        return snapshot_store.save(
+        if before is None or before != self._stored_at:
+            self._stored = {}  # what is not known by its digest is asked for
+        self._stored_at = snapshot_store.save(
             conn, self._state, touched, before,
-            holdings=holdings, capacity=capacity, digests=self._digests,
+            holdings=holdings, capacity=capacity, stored=self._stored,
         )  # fmt: skip
+        return self._stored_at
 
     def _current_header(self, turn: Turn) -> Header | None:
         """The header as it stands in the file now: others may have saved, or rows may be gone."""

@@ -35,16 +35,17 @@ def append(
 ) -> tuple[int, int]:  # fmt: skip
     """Add rows after the given last row numbers; returns the new last row numbers.
 
-    Runs inside the caller's transaction.
+    What lies there already, and nobody vouches for, gives way. Runs inside the caller's
+    transaction.
     """
     last_holding, last_capacity = after
-    conn.execute("DELETE FROM holdings WHERE n > ?", (last_holding,))
+    # Capacities come seldom: asked for each time, so that a table that is none is met and mended.
     conn.execute("DELETE FROM capacity WHERE n > ?", (last_capacity,))
     for holding in holdings:
         last_holding += 1
         value = encode_record(holding)
         conn.execute(
-            "INSERT INTO holdings VALUES (?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO holdings VALUES (?, ?, ?, ?, ?)",
             (
                 last_holding,
                 holding.server,
@@ -57,7 +58,7 @@ def append(
         last_capacity += 1
         value = encode_record(capacity)
         conn.execute(
-            "INSERT INTO capacity VALUES (?, ?, ?)",
+            "INSERT OR REPLACE INTO capacity VALUES (?, ?, ?)",
             (last_capacity, value.decode(), digest(last_capacity, value)),
         )
     return last_holding, last_capacity

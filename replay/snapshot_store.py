@@ -13,7 +13,6 @@ from hashlib import sha256
 
 import msgspec
 
-from ..ledger.canonical import encode
 from ..ledger.event import Head
 from . import piece as pieces_of
 from .fold import FOLD_VERSION
@@ -84,8 +83,12 @@ class Header(msgspec.Struct, frozen=True, gc=False):
 
     def digest(self) -> bytes:
         """SHA-256 over the canonical JSON of the header's fields."""
-        told = [self.seq, self.hash.hex(), self.fold, self.state_hash.hex()]
-        return sha256(encode([*told, self.holdings, self.capacity])).digest()
+        return sha256(
+            b'[%d,"%b",%d,"%b",%d,%d]' % (
+                self.seq, self.hash.hex().encode(), self.fold, self.state_hash.hex().encode(),
+                self.holdings, self.capacity,
+            )
+        ).digest()  # fmt: skip
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -122,20 +125,23 @@ FEW = 64
 
 def load(
     conn: sqlite3.Connection,
+    head: Head | None = None,
     header: Header | None = None,
     kept: tuple[Mapping[str, Piece], Mapping[str, bytes]] = ({}, {}),
 ) -> Snapshot | None:
     """The saved state, checked row by row and against the log; None where none is saved.
 
-    `header` spares reading it again. `kept` are pieces with the digests that they were found
-    to have: where a row has that digest still, the piece is taken as it is. That is honest
-    since the rows' digests must add up to the header's sum all the same. Raises Misfit.
+    `head` is the log's, and `header` spares reading it again, where they are known. `kept` are
+    pieces with the digests that they were found to have: where a row has that digest still, the
+    piece is taken as it is. That is honest since the rows' digests must add up to the header's
+    sum all the same. Raises Misfit.
     """
     header = read_header(conn) if header is None else header
     if header is None:
         return None
-    found = conn.execute("SELECT at, hash FROM events WHERE seq = ?", (header.seq,)).fetchone()
-    if found is None or found[1] != header.hash:
+    if head is None or head.seq != header.seq:
+        head = _head_at(conn, header.seq)
+    if head is None or head.hash != header.hash:
         raise Misfit(f"the snapshot stands at seq {header.seq}, which the log does not have so")
     with FITTING:
         state, digests = _pieces(conn, *kept)
@@ -145,7 +151,12 @@ def load(
         summed = b""
     if summed != header.state_hash:
         raise Misfit("the snapshot's pieces do not add up to its state hash")
-    return Snapshot(header, State(state, Head(header.seq, header.hash, found[0])), digests)
+    return Snapshot(header, State(state, head), digests)
+
+
+def _head_at(conn: sqlite3.Connection, seq: int) -> Head | None:
+    row = conn.execute("SELECT hash, at FROM events WHERE seq = ?", (seq,)).fetchone()
+    return None if row is None else Head(seq, *row)
 
 
 def _pieces(
@@ -189,13 +200,13 @@ def _piece(key: str, value: bytes, digest: bytes) -> Piece:
 
 def save(
     conn: sqlite3.Connection, state: State, touched: Iterable[str], before: Header | None,
-    *, holdings: int, capacity: int, digests: dict[str, bytes],
+    *, holdings: int, capacity: int, stored: dict[str, bytes],
 ) -> Header:  # fmt: skip
     """Write the touched pieces and a new header; all pieces anew where `before` is None.
 
     Runs inside the caller's transaction. `holdings` and `capacity` are the projections'
-    last row numbers after this save; `digests` takes up those of the pieces written.
-    Returns the new header.
+    last row numbers after this save; `stored` are digests of rows as they lie there, as far
+    as they are known, and takes up those written. Returns the new header.
     """
     summed = 0
     if before is None:
@@ -205,9 +216,8 @@ def save(
         summed = int.from_bytes(before.state_hash, "big")
     for key in touched:
         if before is not None:
-            old = conn.execute("SELECT digest FROM pieces WHERE key = ?", (key,)).fetchone()
-            summed -= int.from_bytes(old[0], "big") if old else 0
-        summed += _put(conn, key, state.pieces.get(key), digests)
+            summed -= int.from_bytes(stored.get(key) or _digest_of(conn, key), "big")
+        summed += _put(conn, key, state.pieces.get(key), stored)
     state_hash = (summed % MODULUS).to_bytes(32, "big")
     head = state.head
     header = Header(head.seq, head.hash, FOLD_VERSION, state_hash, holdings, capacity)
@@ -218,16 +228,22 @@ def save(
     return header
 
 
-def _put(conn: sqlite3.Connection, key: str, piece: Piece | None, digests: dict[str, bytes]) -> int:
+def _digest_of(conn: sqlite3.Connection, key: str) -> bytes:
+    """The digest of the row that is stored, empty where there is none."""
+    row = conn.execute("SELECT digest FROM pieces WHERE key = ?", (key,)).fetchone()
+    return b"" if row is None else bytes(row[0])
+
+
+def _put(conn: sqlite3.Connection, key: str, piece: Piece | None, stored: dict[str, bytes]) -> int:
     """Store one piece, or remove it where it is gone; its digest as an integer."""
-    digests.pop(key, None)
+    stored.pop(key, None)
     if piece is None:
         conn.execute("DELETE FROM pieces WHERE key = ?", (key,))
         return 0
     value = pieces_of.text(piece)
     digest = pieces_of.digest(key, value)
     conn.execute("INSERT OR REPLACE INTO pieces VALUES (?, ?, ?)", (key, value.decode(), digest))
-    digests[key] = digest
+    stored[key] = digest
     return int.from_bytes(digest, "big")
 
 
