@@ -49,7 +49,8 @@ LOOK = {"idle": "good", "free": "good", "drained": "warn", "draining": "warn", "
 
 def server_table(rows: Sequence[Occupancy], sums: Totals, *, short: bool) -> Table:
     """A row a server and the totals; `short` folds a long table."""
-    shown = _folded(rows) if short and len(rows) > MOST_ROWS else ((r.server, r) for r in rows)
+    every = ((Cell(row.server), row) for row in rows)
+    shown = _folded(rows) if short and len(rows) > MOST_ROWS else every
     return Table(
         COLUMNS,
         [(name, _state(row), *_counts(row, row.tasks)) for name, row in shown],
@@ -114,7 +115,7 @@ def _state(row: Occupancy) -> Cell:
     return Cell(text, LOOK["drained"], brief)
 
 
-def _folded(rows: Sequence[Occupancy]) -> Iterator[tuple[str, Occupancy]]:
+def _folded(rows: Iterable[Occupancy]) -> Iterator[tuple[Cell, Occupancy]]:
     """Runs of servers that are alike under their range."""
     run: list[Occupancy] = []
     for row in rows:
@@ -129,10 +130,10 @@ def _alike(row: Occupancy) -> tuple[object, ...]:
     return _state(row), _counts(row, row.tasks)
 
 
-def _named(run: Sequence[Occupancy]) -> Iterator[tuple[str, Occupancy]]:
+def _named(run: Sequence[Occupancy]) -> Iterator[tuple[Cell, Occupancy]]:
     if run:
         for names, count in fold([row.server for row in run]):
-            yield f"{names} ×{count}" if count > 1 else names, run[0]
+            yield Cell(f"{names} ×{count}" if count > 1 else names, brief=names), run[0]
 
 
 def _each(rows: Iterable[Occupancy]) -> Iterator[tuple[str, Seat]]:

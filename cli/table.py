@@ -32,6 +32,9 @@ STYLES = {
 }
 """What a style looks like. `warn` and `bad` are for what calls for attention, nothing else."""
 
+LAST = 1
+"""The level of `shrink` of what a row is known by."""
+
 MOST_FRAMED = 500
 """Rows; beyond them nobody looks at a frame, and drawing it would be felt."""
 
@@ -40,7 +43,8 @@ class Column(msgspec.Struct, frozen=True, gc=False):
     """A column: its name, `right` for numbers, its style.
 
     `shrink` above 0 lets it lose width down to `least`, the highest first, by `…` or, with
-    `fold`, onto more lines. `drop` above 0 lets it go where the width does not suffice, the
+    `fold`, onto more lines; 1 is for what a row is known by, and loses width only where leaving
+    columns out does not help. `drop` above 0 lets it go where the width does not suffice, the
     highest first. With `hide_empty` it is not shown on a terminal where all its cells are empty.
     """
 
@@ -144,10 +148,16 @@ def fitted(table: Table, width: int) -> tuple[list[int], list[int]] | None:
 
     None where they do not fit, whatever is shrunk and left out.
     """
+    return _fitted(table, width, spare=LAST) or _fitted(table, width, spare=0)
+
+
+def _fitted(table: Table, width: int, *, spare: int) -> tuple[list[int], list[int]] | None:
+    """The same, where no column of the level `spare` loses width."""
     shown = [at for at in range(len(table.columns)) if not _hidden(table, at)]
     while True:
         widths = [_natural(table, at) for at in shown]
-        _shrink([table.columns[at] for at in shown], widths, _frame(len(shown)) - width)
+        columns = [table.columns[at] for at in shown]
+        _shrink(columns, widths, _frame(len(shown)) - width, spare=spare)
         if sum(widths) + _frame(len(shown)) <= width:
             return shown, widths
         goes = max(shown, key=lambda at: table.columns[at].drop, default=None)
@@ -196,11 +206,12 @@ def _frame(columns: int) -> int:
     return 4 + 2 * (columns - 1)
 
 
-def _shrink(columns: Sequence[Column], widths: list[int], beyond: int) -> None:
+def _shrink(columns: Sequence[Column], widths: list[int], beyond: int, *, spare: int) -> None:
     """Take from the widths what is too much: of the most shrinkable columns the widest first."""
     excess = sum(widths) + beyond
     least = [max(column.least, display_width(column.name)) for column in columns]
-    for level in sorted({column.shrink for column in columns if column.shrink}, reverse=True):
+    levels = {column.shrink for column in columns if column.shrink not in (0, spare)}
+    for level in sorted(levels, reverse=True):
         while excess > 0:
             able = [
                 at

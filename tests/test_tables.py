@@ -23,9 +23,9 @@ STATUS = Table(
 LIST = Table(
     (
         Column("id", right=True),
-        Column("task", shrink=1, least=10),
+        Column("task", shrink=2, least=10),
         Column("project", hide_empty=True),
-        Column("server and GPUs", shrink=1, least=18, fold=True),
+        Column("server and GPUs", shrink=2, least=18, fold=True),
         Column("since", drop=1),
         Column("CPUs", right=True),
     ),
@@ -213,3 +213,13 @@ def test_a_narrow_terminal_gets_brief_texts_before_it_loses_a_column() -> None:
     assert "2026" not in narrow
     assert "no room" not in narrow
     assert "2026-03-31T17:00:00+02:00" in plain_text(table)
+
+
+def test_what_a_row_is_known_by_stays_whole_while_columns_can_go() -> None:
+    """A name loses its end only where leaving other columns out does not help."""
+    columns = (Column("server", shrink=1, least=4), Column("since", drop=1))
+    table = Table(columns, [("gpu-server-12", "2026-03-31T17:00:00")])
+    narrow = boxed_text(table, io.StringIO(), 30)
+    assert "gpu-server-12" in narrow
+    assert "no room for: since" in narrow
+    assert "gpu-se…" in boxed_text(table, io.StringIO(), 11)
