@@ -162,13 +162,17 @@ def _next_light(log: Checked, after: int, head: int) -> int:
     return after + bisect_left(steps, True, key=lambda one: _next_seq(log, after + one, head) != 0)
 
 
+TYPES = ("texttexttexttext", "texttexttextnull")
+"""What the texts of a row are: a damaged byte can make one a blob of the same bytes."""
+
 _READ = (
     "SELECT seq, at, CAST(kind AS BLOB), version, CAST(actor AS BLOB), CAST(key AS BLOB),"
     " CAST(data AS BLOB), prev, hash,"
     " EXISTS (SELECT 1 FROM events AS e WHERE e.seq = events.seq),"
     " key IS NULL OR EXISTS (SELECT 1 FROM events AS e INDEXED BY events_keys"
     "  WHERE e.actor = events.actor AND e.key = events.key AND e.key IS NOT NULL"
-    "  AND e.seq = events.seq)"
+    "  AND e.seq = events.seq),"
+    " typeof(kind) || typeof(actor) || typeof(data) || typeof(key)"
     " FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
 )
 
@@ -182,11 +186,11 @@ def _rows(conn: sqlite3.Connection, after: int, upto: int, problems: list[Proble
     whole = _schema(conn).get(("index", "events_keys")) == EVENTS_KEYS
     read = _READ if whole else _READ.replace("INDEXED BY events_keys", "NOT INDEXED")
     rows = conn.execute(read, (after, upto, RUN)).fetchall()
-    problems += [
-        Problem(row[0], "index", "seq" if not row[9] else "key")
-        for row in rows
-        if not (row[9] and row[10])
-    ]
+    for seq, *_, by_seq, by_key, types in rows:
+        if not (by_seq and by_key):
+            problems.append(Problem(seq, "index", "key" if by_seq else "seq"))
+        if types not in TYPES:
+            problems.append(Problem(seq, "type"))
     return [Row(*row[:9]) for row in rows]
 
 
