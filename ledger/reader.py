@@ -101,6 +101,9 @@ class Reader:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
         except FAULTS as error:
+            if self._still is None and no_index(error):
+                # A header of the -shm caught half written reads as one that needs recovery.
+                raise _Moved from error
             raise translate(error, self.path, "read") from error
 
     def _open(self) -> sqlite3.Connection:

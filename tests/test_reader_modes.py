@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -18,34 +17,17 @@ from gpuledger.ledger import row
 from gpuledger.ledger.errors import GpuledgerError, NotPermitted, StorageFailed
 from gpuledger.ledger.reader import Reader, stamp
 from gpuledger.ledger.sqlite_log import SqliteLog
+from nobody import (
+    HEAD,
+    TWICE,
+    WHILE_WRITTEN,
+    beside,
+    by_nobody,
+    head_for_nobody,
+    readable,
+)
 from people import Program, a_program, interpreter
 from plain_log import a_log, child, draft, go_on, said, tell
-
-NOBODY = 64_322
-HEAD = """
-import sys
-from gpuledger.ledger.sqlite_log import SqliteLog
-from gpuledger.ledger.errors import GpuledgerError
-log = SqliteLog(sys.argv[1])
-try:
-    head = log.head()
-    assert [event.seq for event in log.read(0)] == list(range(1, head.seq + 1))
-    print(head.seq, end="")
-except GpuledgerError as error:
-    print(error.code, end="")
-log.close()
-"""
-WHILE_WRITTEN = """
-import sys
-from gpuledger.ledger.sqlite_log import SqliteLog
-log, last, times = SqliteLog(sys.argv[1]), 0, 0
-while last < int(sys.argv[2]):
-    head = log.head()
-    assert head.seq >= last
-    last, times = head.seq, times + 1
-print(last, times)
-log.close()
-"""
 
 
 @pytest.fixture(scope="module")
@@ -67,35 +49,6 @@ def folder() -> Iterator[Path]:
     yield path
     path.chmod(0o700)
     shutil.rmtree(path)
-
-
-def by_nobody(program: Program, text: str, *args: str | Path) -> subprocess.Popen[str]:
-    """Run a program as a user who owns nothing."""
-    return subprocess.Popen(
-        [str(program.python), "-c", text, *map(str, args)],
-        cwd="/", env={"PYTHONPATH": str(program.site), "PYTHONDONTWRITEBYTECODE": "1"},
-        user=NOBODY, group=NOBODY, extra_groups=[], stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
-def head_for_nobody(program: Program, path: Path) -> str:
-    """What a user who owns nothing reads as the head's seq, or the code of the error."""
-    with by_nobody(program, HEAD, path) as process:
-        said, _ = process.communicate(timeout=60)
-    assert process.returncode == 0
-    return said
-
-
-def beside(path: Path) -> dict[str, int]:
-    """The files in a ledger's folder and their sizes."""
-    return {p.name: p.stat().st_size for p in path.parent.iterdir()}
-
-
-def readable(path: Path) -> None:
-    """Let everybody read what lies in a ledger's folder, and nobody else write it."""
-    for each in path.parent.iterdir():
-        each.chmod(0o644)
-    path.parent.chmod(0o755)
 
 
 def test_a_file_alone_in_a_folder_of_others(program: Program, folder: Path) -> None:
@@ -197,6 +150,27 @@ def test_beside_writers_that_come_and_go(program: Program, folder: Path) -> None
     last, times = map(int, said.split())
     assert last >= 400
     assert times > 10
+
+
+def test_a_header_caught_half_written(program: Program, folder: Path) -> None:
+    """The index's header, torn between two readings, makes the second one find another way."""
+    path = folder / "ledger.db"
+    log = a_log(path, 3)
+    tell(log)
+    readable(path)
+    with by_nobody(program, TWICE, path) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "5\n"
+        with path.with_name("ledger.db-shm").open("r+b") as index:
+            index.seek(8)
+            index.write(b"torn")
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "5\n"
+        process.communicate("\n", timeout=60)
+    assert process.returncode == 0
+    log.close()
 
 
 def test_writing_is_not_permitted(program: Program, folder: Path) -> None:
