@@ -32,7 +32,6 @@ if TYPE_CHECKING:
         UnknownEvent,
         UnsuitableFolder,
     )
-    from gpuledger.replay.catalogue import Card, Limits, Pool, Server
     from gpuledger.replay.errors import (
         AmbiguousTask,
         BadRequest,
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
         ServerInUse,
         TaskInUse,
     )
+    from gpuledger.replay.facts import Card, Limits, Pool, Server
 
 __version__ = "0.1.0"
 

@@ -6,7 +6,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from gpuledger.replay.allocator import Recorded
-from gpuledger.replay.catalogue import AllocationGranted, Share
+from gpuledger.replay.catalogue import AllocationGranted
+from gpuledger.replay.facts import Share
 
 if TYPE_CHECKING:
     from gpuledger.handle import Ledger

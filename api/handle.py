@@ -20,13 +20,8 @@ from gpuledger.ledger.sqlite_log import SqliteLog
 from gpuledger.replay import request as requests
 from gpuledger.replay.actor import Actor
 from gpuledger.replay.allocator import Allocator, Recorded
-from gpuledger.replay.catalogue import (
-    Asked,
-    AskedRelease,
-    Pool,
-)
+from gpuledger.replay.facts import Asked, AskedRelease, Placed, Pool
 from gpuledger.replay.past import load_state, state_at
-from gpuledger.replay.request import Placed
 from gpuledger.replay.state import State
 from gpuledger.reports import Reports
 

@@ -18,11 +18,11 @@ from gpuledger.ledger.sqlite_log import SqliteLog
 from gpuledger.ledger.witness import ledger_id
 from gpuledger.replay.catalogue import RequestRefused
 from gpuledger.replay.errors import BadRequest, NoSuchServer
+from gpuledger.replay.facts import Placed
 from gpuledger.replay.history import Spell, spells
 from gpuledger.replay.holding import Holding
 from gpuledger.replay.interval import Window
 from gpuledger.replay.past import Past, load_past, on_server, replayed, say, states_at
-from gpuledger.replay.request import Placed
 from gpuledger.replay.snapshot_store import Misfit
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from shlex import quote
 
-from ..replay.catalogue import Share
+from ..replay.facts import Share
 
 
 def cuda_list(share: Share) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
 
 from ..replay.errors import BadRequest
-from ..replay.request import Placed
+from ..replay.facts import Placed
 from ..replay.request import name as checked_name
 
 MOST_SERVERS = 10_000

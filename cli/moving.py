@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..replay.catalogue import Place, Share
-from ..replay.request import Placed
+from ..replay.facts import Place, Placed, Share
 from .hostrange import places
 from .placing import place_text
 

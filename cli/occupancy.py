@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..replay.catalogue import Record
+from ..replay.facts import Record
 from ..replay.piece import AllocationPiece, ServerPiece
 from ..replay.state import State
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..replay.catalogue import Share
+from ..replay.facts import Share
 from .hostrange import fold, gpu_text
 from .words import _
 

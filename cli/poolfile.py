@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from ..replay.catalogue import AdminGroup, Admins, AdminUser, Card, Limits, Pool, Server
 from ..replay.errors import BadRequest
+from ..replay.facts import AdminGroup, Admins, AdminUser, Card, Limits, Pool, Server
 from ..replay.request import name as checked_name
 from .hostrange import Check, expand
 from .tomlfile import BadConfiguration, Table, TomlFile, Where

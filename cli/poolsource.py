@@ -6,8 +6,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from ..ledger.errors import NotPermitted, StorageFailed
-from ..replay.catalogue import Pool
 from ..replay.errors import BadRequest
+from ..replay.facts import Pool
 from .printable import printable
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..replay.catalogue import Card, Pool, Server
+from ..replay.facts import Card, Pool, Server
 from .hostrange import MOST_SERVERS, compress, fold
 
 TEMPLATE = """\

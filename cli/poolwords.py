@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from ..replay.catalogue import Admins, Limits, Pool, PoolChanged, Record, Server
+from ..replay.catalogue import PoolChanged
+from ..replay.facts import Admins, Limits, Pool, Record, Server
 from ..replay.pool_change import Difference
 from ..replay.state import State
 from .hostrange import fold, gpu_text

@@ -10,18 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from ..replay.catalogue import (
-    Admins,
-    AllocationGranted,
-    By,
-    LedgerCreated,
-    Limits,
-    Place,
-    Pool,
-    PoolChanged,
-    Server,
-    Share,
-)
+from ..replay.catalogue import AllocationGranted, LedgerCreated, PoolChanged
+from ..replay.facts import Admins, By, Limits, Place, Pool, Server, Share
 from ..replay.piece import AllocationPiece
 from ..replay.pool_change import Difference
 from .occupancy import Occupancy, Totals

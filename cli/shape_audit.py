@@ -16,8 +16,8 @@ from .timetext import MICROSECONDS, utc_text
 
 if TYPE_CHECKING:
     from ..ledger.event import Head
-    from ..replay.catalogue import Place
     from ..replay.episode import Episode
+    from ..replay.facts import Place
     from ..replay.history import Spell
     from ..replay.holding import Holding
     from ..replay.importing import Imported

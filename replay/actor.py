@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from .catalogue import identity
+from .facts import identity
 
 
 class Actor(msgspec.Struct, frozen=True, gc=False):

@@ -17,24 +17,17 @@ from ..ledger.errors import GpuledgerError, KeyReused
 from ..ledger.event import Draft, Event
 from ..ledger.log import Log, Turn
 from .actor import Actor
-from .catalogue import (
-    VERSION,
-    AllocationGranted,
-    AllocationReleased,
-    AskedRelease,
-    Payload,
-    Pool,
-    RequestRefused,
-)
+from .catalogue import AllocationGranted, AllocationReleased, Payload, RequestRefused, version
 from .decision import decide_allocate
 from .ending import decide_release, decide_reset
 from .errors import Refused
+from .facts import AskedRelease, Placed, Pool
 from .fold import decode
 from .keeping import Keeping
 from .pool_change import decide_drain, decide_pool, decide_resume
 from .rebuilding import Rebuilt, rebuild
 from .refusal import REPEAT_US, Refusal
-from .request import AllocateRequest, Placed
+from .request import AllocateRequest
 from .rights import by
 from .state import State
 
@@ -221,7 +214,7 @@ class Batch:
         when = max(now, last) if at is None else max(at, last)
         if when != now and at is None:
             payload = msgspec.structs.replace(payload, clock=now)
-        draft = Draft(when, payload.KIND, VERSION, actor, key, _encode(payload))
+        draft = Draft(when, payload.KIND, version(payload.KIND), actor, key, _encode(payload))
         event = self._turn.append(draft, self.state.head)
         effects = self.state.accept(event)
         self.appended = True

@@ -1,141 +1,33 @@
 """The catalogue: one frozen record for each kind of event, as it stands in `data`.
 
-An auditor reads here what an event can say. Fields that are at their default
-are left out of the JSON. Times are microseconds UTC; `gpus` of a share are
-indices as the server numbers them. `docs/FORMAT.md` holds the same in prose.
+An auditor reads here what an event can say; `facts` has the records inside. Fields that are at
+their default are left out of the JSON. Times are microseconds UTC. `docs/FORMAT.md` holds the
+same in prose.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, dataclass_transform, get_args
+from typing import ClassVar, get_args
 
-import msgspec
-
-
-@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
-class Record(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
-    """A frozen value with named fields; defaults are left out of its JSON."""
-
-
-class By(Record, frozen=True):
-    """Who acted, as the kernel knew them: frozen, never joined later.
-
-    `sudo_user` and `sudo_uid` name the caller behind root; `admin` says what made
-    the actor an admin where that was needed (`uid:0`, `group:lab-admins`).
-    """
-
-    user: str
-    uid: int | None = None
-    sid: str | None = None
-    host: str | None = None
-    sudo_user: str | None = None
-    sudo_uid: int | None = None
-    admin: str | None = None
-
-
-class Card(Record, frozen=True):
-    """One GPU: its index on the server and, where known, what it is."""
-
-    index: int
-    uuid: str | None = None
-    model: str | None = None
-    memory_mib: int | None = None
-    pci: str | None = None
-
-
-class Server(Record, frozen=True):
-    """One server: its CPUs and its GPUs in index order; `host` where it calls itself otherwise."""
-
-    name: str
-    cpus: int
-    gpus: tuple[Card, ...]
-    host: str | None = None
-
-
-class Limits(Record, frozen=True):
-    """What a request may ask for at most."""
-
-    gpus_per_task: int | None = None
-
-
-class AdminUser(Record, frozen=True):
-    """A user named as admin, resolved to a stable identity when the pool was applied."""
-
-    user: str
-    id: str
-
-
-class AdminGroup(Record, frozen=True):
-    """A group named as admins, resolved to its gid when the pool was applied."""
-
-    group: str
-    gid: int
-
-
-class Admins(Record, frozen=True):
-    """Who may change the pool, drain, import, reset and act for others. Root always may."""
-
-    users: tuple[AdminUser, ...] = ()
-    groups: tuple[AdminGroup, ...] = ()
-
-
-class Pool(Record, frozen=True):
-    """All servers in pool order, with the limits and the admins."""
-
-    servers: tuple[Server, ...]
-    limits: Limits = Limits()
-    admins: Admins = Admins()
-
-
-class Share(Record, frozen=True):
-    """An allocation's part of one server. `uuids` stands where at least one is known."""
-
-    server: str
-    gpus: tuple[int, ...]
-    cpus: int
-    uuids: tuple[str | None, ...] | None = None
-
-
-class Asked(Record, frozen=True):
-    """What an allocate asked for, word for word: totals over `servers` servers.
-
-    `on` holds texts such as `gpu-server-2` or `gpu-server-2:0-1`; `here` the host's
-    own name where `--here` was asked; `beneficiary` the user of `--for`.
-    """
-
-    task: str
-    gpus: int
-    cpus: int | None = None
-    servers: int = 1
-    on: tuple[str, ...] = ()
-    here: str | None = None
-    project: str | None = None
-    note: str | None = None
-    beneficiary: str | None = None
-
-
-class AskedRelease(Record, frozen=True):
-    """What a release asked for, word for word."""
-
-    tasks: tuple[str, ...] = ()
-    mine: bool = False
-    servers: tuple[str, ...] = ()
-    user: str | None = None
-    force: bool = False
-    reason: str | None = None
-    if_held: bool = False
-
-
-class AskedChange(Record, frozen=True):
-    """What an act of an admin asked for.
-
-    `on` holds places as `gpu-server-2` or `gpu-server-2:0,1` (drain, resume); `sha256` the
-    canonical JSON of the pool (pool apply) or the file (import), 64 hex digits.
-    """
-
-    on: tuple[str, ...] = ()
-    sha256: str | None = None
-    reason: str | None = None
+from .facts import (
+    Admins,
+    Asked,
+    AskedChange,
+    AskedExtend,
+    AskedRelease,
+    By,
+    Extension,
+    Limits,
+    Member,
+    Place,
+    Placed,
+    Pool,
+    Project,
+    Record,
+    Server,
+    Share,
+    Tie,
+)
 
 
 class LedgerCreated(Record, frozen=True):
@@ -160,8 +52,8 @@ class LedgerReset(Record, frozen=True):
 
 
 class PoolChanged(Record, frozen=True):
-    """Servers with their full facts as they are from now on; `limits` and `admins` where they
-    change.
+    """Servers with their full facts as they are from now on; `limits`, `admins`, `projects` and
+    `members`, each whole, where they change.
 
     `ended` are the allocations that a forced change ends.
     """
@@ -176,13 +68,8 @@ class PoolChanged(Record, frozen=True):
     reason: str | None = None
     ended: tuple[int, ...] = ()
     clock: int | None = None
-
-
-class Place(Record, frozen=True):
-    """GPUs of one server, named one by one."""
-
-    server: str
-    gpus: tuple[int, ...]
+    projects: tuple[Project, ...] | None = None
+    members: tuple[Member, ...] | None = None
 
 
 class PoolDrained(Record, frozen=True):
@@ -209,7 +96,8 @@ class AllocationGranted(Record, frozen=True):
     """A grant: who holds what. Its seq is the allocation's id.
 
     `user` with `uid` (or `sid`) is the holder, `by` the one who acted; they differ
-    under `--for`. `imported` is the seq of the import that it belongs to.
+    under `--for`. `imported` is the seq of the import that it belongs to, `request` that of
+    the request that waited for it. It ends `lease` seconds after its time, and with `tie`.
     """
 
     KIND: ClassVar[str] = "allocation.granted"
@@ -224,10 +112,61 @@ class AllocationGranted(Record, frozen=True):
     note: str | None = None
     imported: int | None = None
     clock: int | None = None
+    lease: int | None = None
+    tie: Tie | None = None
+    request: int | None = None
+
+
+class AllocationExtended(Record, frozen=True):
+    """These allocations may run longer."""
+
+    KIND: ClassVar[str] = "allocation.extended"
+    by: By
+    extensions: tuple[Extension, ...]
+    asked: AskedExtend
+    clock: int | None = None
+
+
+class RequestQueued(Record, frozen=True):
+    """A request waits in line, holding nothing. Its seq is the request's id.
+
+    `places` is `asked.on` with ranges and `here` made out; `until` (microseconds UTC) when the
+    waiting is given up; `waiter` the process that waits, told at UDP port `port` of its host.
+    """
+
+    KIND: ClassVar[str] = "request.queued"
+    user: str
+    asked: Asked
+    by: By
+    uid: int | None = None
+    sid: str | None = None
+    project: str | None = None
+    priority: int = 0
+    places: tuple[Placed, ...] = ()
+    until: int | None = None
+    waiter: Tie | None = None
+    port: int | None = None
+    clock: int | None = None
+
+
+class RequestCancelled(Record, frozen=True):
+    """These requests wait no longer. `cause` is `owner`, `admin`, `waited` (long enough),
+    `process` (the waiter is gone) or `reboot`.
+    """
+
+    KIND: ClassVar[str] = "request.cancelled"
+    by: By
+    requests: tuple[int, ...]
+    cause: str
+    asked: AskedRelease | None = None
+    reason: str | None = None
+    clock: int | None = None
 
 
 class AllocationReleased(Record, frozen=True):
-    """These allocations end. `cause` is `owner` or `admin`."""
+    """These allocations end. `cause` is `owner`, `admin`, `lease`, `process` (those it was tied
+    to are gone) or `reboot` (of their host).
+    """
 
     KIND: ClassVar[str] = "allocation.released"
     by: By
@@ -255,6 +194,7 @@ class RequestRefused(Record, frozen=True):
     asked_change: AskedChange | None = None
     imported: int | None = None
     clock: int | None = None
+    asked_extend: AskedExtend | None = None
 
 
 class ImportRecorded(Record, frozen=True):
@@ -282,16 +222,23 @@ Payload = (
     | AllocationReleased
     | RequestRefused
     | ImportRecorded
+    | AllocationExtended
+    | RequestQueued
+    | RequestCancelled
 )
 
 KINDS: tuple[type[Payload], ...] = get_args(Payload)
-VERSION = 1
+
+VERSIONS = {
+    "ledger.created": 2,
+    "pool.changed": 2,
+    "allocation.granted": 2,
+    "allocation.released": 2,
+    "request.refused": 2,
+}
+"""The version of each kind as it is written now, where it is not 1: release 0.2 gave it fields."""
 
 
-def identity(user: str, uid: int | None, sid: str | None) -> str:
-    """The stable name of a holder: `uid:1001`, `sid:S-1-5-…`, or `name:u001` where only a name
-    is known.
-    """
-    if uid is not None:
-        return f"uid:{uid}"
-    return f"sid:{sid}" if sid is not None else f"name:{user}"
+def version(kind: str) -> int:
+    """The version in which a kind is written now; the versions before it are read as well."""
+    return VERSIONS.get(kind, 1)

@@ -11,13 +11,14 @@ from collections.abc import Callable
 import msgspec
 
 from .actor import Actor
-from .catalogue import AllocationGranted, Share, identity
+from .catalogue import AllocationGranted
 from .errors import NoSuchServer, TaskInUse
+from .facts import Placed, Share, identity
 from .hosts import on_host
 from .piece import ServerPiece
 from .placement import divide, place, share, usual_cpus
 from .refusal import Free, Held, Refusal
-from .request import AllocateRequest, Placed
+from .request import AllocateRequest
 from .rights import admin_by, by
 from .state import State
 

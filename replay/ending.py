@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from .actor import Actor
-from .catalogue import AllocationReleased, AskedChange, AskedRelease, LedgerReset
+from .catalogue import AllocationReleased, LedgerReset
 from .errors import AmbiguousTask, NoSuchServer, NoSuchTask, ReasonNeeded
+from .facts import AskedChange, AskedRelease
 from .piece import AllocationPiece
 from .refusal import Held, Refusal
 from .rights import admin_by, by, owns

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..ledger.event import Event
-from .catalogue import AllocationGranted, Asked, AskedChange, AskedRelease, Record, RequestRefused
+from .catalogue import AllocationGranted, RequestRefused
+from .facts import Asked, AskedChange, AskedRelease, Record
 from .fold import decode
 
 SILENCE_US = 3_600 * 1_000_000

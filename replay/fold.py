@@ -16,11 +16,21 @@ import msgspec
 from ..ledger.errors import BrokenChain, UnknownEvent
 from ..ledger.event import Event
 from . import catalogue as c
-from .fold_pool import Impossible, change_pool, create, gone, mark_drained
+from .facts import identity
+from .fold_pool import change_pool, create, gone, mark_drained
 from .holding import Capacity, Holding
-from .piece import AllocationPiece, Piece, RefusalPiece, ServerPiece, TasksPiece
+from .piece import (
+    AllocationPiece,
+    Piece,
+    RefusalPiece,
+    ServerPiece,
+    TasksPiece,
+    WaitingPiece,
+)
+from .spent import SECOND_US, spend
+from .taking import Impossible, give_back, take
 
-FOLD_VERSION = 1
+FOLD_VERSION = 2
 
 VOID = {
     "unknown_server": "names a server that the pool does not have",
@@ -30,6 +40,7 @@ VOID = {
     "not_running": "ends an allocation that does not run",
     "server_there": "adds what is already there",
     "server_in_use": "removes, shrinks or swaps what is held",
+    "not_waiting": "cancels a request that does not wait",
     "reset_leaves": "resets, but leaves allocations running",
 }
 
@@ -51,7 +62,9 @@ class Effects(msgspec.Struct, frozen=True, gc=False):
 NOTHING = Effects()
 
 _DECODERS: dict[tuple[str, int], Callable[[bytes], Any]] = {
-    (kind.KIND, c.VERSION): msgspec.json.Decoder(kind).decode for kind in c.KINDS
+    (kind.KIND, version): msgspec.json.Decoder(kind).decode
+    for kind in c.KINDS
+    for version in range(1, c.version(kind.KIND) + 1)
 }
 
 
@@ -86,12 +99,12 @@ def _granted(pieces: Pieces, event: Event, grant: c.AllocationGranted) -> Effect
         server = fresh.get(key) or pieces.get(key)
         if not isinstance(server, ServerPiece) or not server.holders:
             raise Impossible("unknown_server")
-        fresh[key] = _take(server, share, event.seq)
-    owner = c.identity(grant.user, grant.uid, grant.sid)
-    allocation_key = f"allocation:{event.seq}"
-    fresh[allocation_key] = AllocationPiece(
+        fresh[key] = take(server, share, event.seq)
+    owner = identity(grant.user, grant.uid, grant.sid)
+    until = None if grant.lease is None else event.at + grant.lease * SECOND_US
+    fresh[f"allocation:{event.seq}"] = AllocationPiece(
         event.seq, grant.task, owner, grant.user, event.at, grant.servers,
-        grant.project, grant.note, grant.imported,
+        grant.project, grant.note, grant.imported, until, grant.tie,
     )  # fmt: skip
     tasks_key = "tasks:" + owner
     before = pieces.get(tasks_key)
@@ -100,23 +113,41 @@ def _granted(pieces: Pieces, event: Event, grant: c.AllocationGranted) -> Effect
     at = bisect_left(tasks, pair)
     fresh[tasks_key] = TasksPiece((*tasks[:at], pair, *tasks[at:]))
     pieces.update(fresh)
+    served = f"waiting:{grant.request}"
+    if grant.request is not None and pieces.pop(served, None) is not None:
+        return Effects((*fresh, served))
     return Effects(tuple(fresh))
 
 
-def _take(server: ServerPiece, share: c.Share, allocation: int) -> ServerPiece:
-    """The server with the share's GPUs and CPUs held by `allocation`."""
-    holders = list(server.holders)
-    for gpu in share.gpus:
-        at = server.position(gpu)
-        if at < 0:
-            raise Impossible("unknown_gpu")
-        if holders[at]:
-            raise Impossible("gpu_held")
-        holders[at] = allocation
-    left = server.cpus_free - share.cpus
-    if left < 0 or share.cpus < 0:
-        raise Impossible("cpus_exceeded")
-    return ServerPiece(server.facts, tuple(holders), left, server.drained, server.ended)
+def _extended(pieces: Pieces, _event: Event, extended: c.AllocationExtended) -> Effects:
+    fresh: dict[str, Piece] = {}
+    for one in extended.extensions:
+        key = f"allocation:{one.allocation}"
+        piece = pieces.get(key)
+        if not isinstance(piece, AllocationPiece) or key in fresh:
+            raise Impossible("not_running")
+        fresh[key] = msgspec.structs.replace(piece, until=one.until)
+    pieces.update(fresh)
+    return Effects(tuple(fresh))
+
+
+def _queued(pieces: Pieces, event: Event, queued: c.RequestQueued) -> Effects:
+    key = f"waiting:{event.seq}"
+    owner = identity(queued.user, queued.uid, queued.sid)
+    pieces[key] = WaitingPiece(
+        event.seq, event.at, owner, queued.user, queued.asked, queued.project, queued.priority,
+        queued.places, queued.until, queued.waiter, queued.port,
+    )  # fmt: skip
+    return Effects((key,))
+
+
+def _cancelled(pieces: Pieces, _event: Event, cancelled: c.RequestCancelled) -> Effects:
+    keys = dict.fromkeys(f"waiting:{number}" for number in cancelled.requests)
+    if len(keys) < len(cancelled.requests) or any(key not in pieces for key in keys):
+        raise Impossible("not_waiting")
+    for key in keys:
+        del pieces[key]
+    return Effects(tuple(keys))
 
 
 def _released(pieces: Pieces, event: Event, release: c.AllocationReleased) -> Effects:
@@ -145,7 +176,7 @@ def end(
             server = pieces.get(key)
             if not isinstance(server, ServerPiece):  # a share of nothing, on a server that went
                 server = gone(share.server, 0)
-            pieces[key] = server = _give_back(server, share)
+            pieces[key] = server = give_back(server, share)
             touched[key] = None
             closed.append(
                 Holding(
@@ -155,17 +186,9 @@ def end(
             )  # fmt: skip
         touched[allocation_key] = None
         del pieces[allocation_key]
+        touched.update(dict.fromkeys(spend(pieces, piece, at)))
         touched[_forget_task(pieces, piece)] = None
     return list(touched), closed
-
-
-def _give_back(server: ServerPiece, share: c.Share) -> ServerPiece:
-    """The server with the share's GPUs and CPUs free again, and one ended holding more."""
-    holders = list(server.holders)
-    for gpu in share.gpus:
-        holders[server.position(gpu)] = 0
-    left = server.cpus_free + share.cpus
-    return ServerPiece(server.facts, tuple(holders), left, server.drained, server.ended + 1)
 
 
 def _forget_task(pieces: Pieces, piece: AllocationPiece) -> str:
@@ -230,6 +253,7 @@ def _refused(pieces: Pieces, event: Event, refused: c.RequestRefused) -> Effects
     pieces[key] = RefusalPiece(
         event.seq, event.at, refused.act, refused.reason,
         refused.asked, refused.asked_release, refused.asked_change, refused.clock,
+        refused.asked_extend,
     )  # fmt: skip
     return Effects((key,))
 
@@ -248,4 +272,7 @@ _HANDLERS: dict[type[Any], Callable[[Pieces, Event, Any], Effects]] = {
     c.PoolResumed: _resumed,
     c.RequestRefused: _refused,
     c.ImportRecorded: _imported,
+    c.AllocationExtended: _extended,
+    c.RequestQueued: _queued,
+    c.RequestCancelled: _cancelled,
 }

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, MutableMapping
 
-from .catalogue import LedgerCreated, Place, PoolChanged, Server
+from .catalogue import LedgerCreated, PoolChanged
+from .facts import Place, Server
 from .holding import Capacity
 from .piece import POOL, Piece, PoolPiece, ServerPiece
+from .spent import longest
+from .taking import Impossible
 
 Pieces = MutableMapping[str, Piece]
-
-
-class Impossible(Exception):
-    """The event cannot have happened; `why` is a key of `fold.VOID`."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
 
 
 def create(pieces: Pieces, at: int, created: LedgerCreated) -> tuple[list[str], list[Capacity]]:
@@ -26,7 +21,10 @@ def create(pieces: Pieces, at: int, created: LedgerCreated) -> tuple[list[str], 
     if len(set(names)) < len(names):
         raise Impossible("server_there")
     fresh = {"server:" + server.name: _empty(_sound(server)) for server in pool.servers}
-    pieces[POOL] = PoolPiece(created.ledger, names, pool.limits, pool.admins)
+    window = longest(pool.limits, pool.projects, pool.members)
+    pieces[POOL] = PoolPiece(
+        created.ledger, names, pool.limits, pool.admins, pool.projects, pool.members, window
+    )
     pieces.update(fresh)
     keys = [POOL, *("server:" + name for name in names)]
     return keys, [capacity(pieces, name, at) for name in names]
@@ -79,12 +77,18 @@ def change_pool(pieces: Pieces, at: int, change: PoolChanged) -> tuple[list[str]
         before = pieces.get("server:" + server.name)
         ended = before.ended if isinstance(before, ServerPiece) else 0
         pieces["server:" + server.name] = _empty(_sound(server), ended)
-    pieces[POOL] = PoolPiece(
-        pool.ledger, tuple(names), change.limits or pool.limits, change.admins or pool.admins
-    )
+    pieces[POOL] = _frame(pool, tuple(names), change)
     moved = [*change.removed, *(s.name for s in change.changed), *(s.name for s in change.added)]
     keys = [POOL, *("server:" + name for name in moved)]
     return keys, [capacity(pieces, name, at) for name in dict.fromkeys(moved)]
+
+
+def _frame(pool: PoolPiece, names: tuple[str, ...], change: PoolChanged) -> PoolPiece:
+    limits, admins = change.limits or pool.limits, change.admins or pool.admins
+    projects = pool.projects if change.projects is None else change.projects
+    members = pool.members if change.members is None else change.members
+    window = longest(limits, projects, members)
+    return PoolPiece(pool.ledger, names, limits, admins, projects, members, window)
 
 
 def _server(pieces: Pieces, name: str) -> ServerPiece:

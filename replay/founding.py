@@ -11,8 +11,9 @@ from ..ledger.event import Draft, Event
 from ..ledger.format import FORMAT
 from . import request as requests
 from .actor import Actor
-from .catalogue import VERSION, Admins, AdminUser, LedgerCreated, Limits, Pool
+from .catalogue import LedgerCreated, version
 from .errors import BadRequest
+from .facts import Admins, AdminUser, Pool
 from .rights import by
 from .store_schema import STORES
 
@@ -28,15 +29,13 @@ def found(
     requests.pool(pool)
     founder = Admins((AdminUser(actor.user, actor.identity),))
     admins = founder if pool.admins == Admins() else pool.admins
-    limited = {} if pool.limits == Limits() else {"limits": pool.limits}
-    pool = Pool(pool.servers, admins=admins, **limited)
+    pool = Pool(pool.servers, pool.limits, admins, pool.projects, pool.members)
     now = clock.now_us()
     if at is not None and not 0 <= at <= now:
         raise BadRequest("at", at, "an instant that has passed (microseconds UTC)")
     created = LedgerCreated(
         secrets.token_hex(16), FORMAT, pool, by(actor), None if at is None else now
     )
-    draft = Draft(
-        now if at is None else at, created.KIND, VERSION, actor.identity, None, encode(created)
-    )
+    when = now if at is None else at
+    draft = Draft(when, created.KIND, version(created.KIND), actor.identity, None, encode(created))
     return create(path, draft, store_migrations=STORES, group=group, public=public)

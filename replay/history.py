@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .catalogue import Record, Share
+from .facts import Record, Share
 from .holding import Holding
 
 

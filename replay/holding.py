@@ -6,7 +6,7 @@ One `Capacity` is what a server offers from a moment on.
 
 from __future__ import annotations
 
-from .catalogue import Record
+from .facts import Record
 from .piece import AllocationPiece
 
 

@@ -9,15 +9,10 @@ import msgspec
 from ..ledger.errors import GpuledgerError
 from .actor import Actor
 from .allocator import Allocator, Batch
-from .catalogue import (
-    AllocationGranted,
-    AllocationReleased,
-    AskedChange,
-    ImportRecorded,
-    RequestRefused,
-)
+from .catalogue import AllocationGranted, AllocationReleased, ImportRecorded, RequestRefused
 from .decision import decide_allocate
 from .errors import BadRequest, NoSuchServer, NotEmpty, Refused, TaskInUse
+from .facts import AskedChange
 from .refusal import Refusal
 from .rights import admin_by, by
 from .trace import Ends, TraceRow, Unusable, in_order, request

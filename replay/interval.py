@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .catalogue import Record
+from .facts import Record
 from .holding import Holding
 
 

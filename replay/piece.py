@@ -13,18 +13,38 @@ from hashlib import sha256
 import msgspec
 
 from ..ledger.canonical import encode_record
-from .catalogue import Admins, Asked, AskedChange, AskedRelease, Limits, Record, Server, Share
+from .facts import (
+    Admins,
+    Asked,
+    AskedChange,
+    AskedExtend,
+    AskedRelease,
+    Limits,
+    Member,
+    Placed,
+    Project,
+    Record,
+    Server,
+    Share,
+    Tie,
+)
 
 MODULUS = 1 << 256
 
 
 class PoolPiece(Record, frozen=True):
-    """The pool's frame: the server names in pool order, limits, admins, the ledger's id."""
+    """The pool's frame: the server names in pool order, limits, admins, the ledger's id.
+
+    `window` is the longest time, in seconds, over which any limit counts GPU-hours; 0 without one.
+    """
 
     ledger: str
     servers: tuple[str, ...]
     limits: Limits
     admins: Admins
+    projects: tuple[Project, ...] = ()
+    members: tuple[Member, ...] = ()
+    window: int = 0
 
 
 class ServerPiece(Record, frozen=True):
@@ -66,7 +86,10 @@ class ServerPiece(Record, frozen=True):
 
 
 class AllocationPiece(Record, frozen=True):
-    """An allocation that runs. `start` in microseconds UTC; `owner` is a stable identity."""
+    """An allocation that runs. `start` in microseconds UTC; `owner` is a stable identity.
+
+    `until` is when its lease ends (microseconds UTC), `tie` the processes that it ends with.
+    """
 
     id: int
     task: str
@@ -77,6 +100,33 @@ class AllocationPiece(Record, frozen=True):
     project: str | None = None
     note: str | None = None
     imported: int | None = None
+    until: int | None = None
+    tie: Tie | None = None
+
+
+class WaitingPiece(Record, frozen=True):
+    """A request that waits in line since `at` (microseconds UTC); the fields of its event."""
+
+    id: int
+    at: int
+    owner: str
+    user: str
+    asked: Asked
+    project: str | None = None
+    priority: int = 0
+    places: tuple[Placed, ...] = ()
+    until: int | None = None
+    waiter: Tie | None = None
+    port: int | None = None
+
+
+class SpentPiece(Record, frozen=True):
+    """GPU time of ended allocations: pairs of an hour (whole hours since 1970) and microseconds.
+
+    In order of the hours, as far back as a limit counts; kept only where one counts GPU-hours.
+    """
+
+    hours: tuple[tuple[int, int], ...]
 
 
 class TasksPiece(Record, frozen=True):
@@ -96,6 +146,7 @@ class RefusalPiece(Record, frozen=True):
     asked_release: AskedRelease | None = None
     asked_change: AskedChange | None = None
     clock: int | None = None
+    asked_extend: AskedExtend | None = None
 
     @property
     def clock_us(self) -> int:
@@ -103,7 +154,15 @@ class RefusalPiece(Record, frozen=True):
         return self.at if self.clock is None else self.clock
 
 
-Piece = PoolPiece | ServerPiece | AllocationPiece | TasksPiece | RefusalPiece
+Piece = (
+    PoolPiece
+    | ServerPiece
+    | AllocationPiece
+    | TasksPiece
+    | RefusalPiece
+    | WaitingPiece
+    | SpentPiece
+)
 
 POOL = "pool"
 _TYPES: dict[str, type[Piece]] = {
@@ -112,6 +171,8 @@ _TYPES: dict[str, type[Piece]] = {
     "allocation": AllocationPiece,
     "tasks": TasksPiece,
     "refusal": RefusalPiece,
+    "waiting": WaitingPiece,
+    "spent": SpentPiece,
 }
 _DECODE = {name: msgspec.json.Decoder(kind).decode for name, kind in _TYPES.items()}
 

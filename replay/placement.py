@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from .catalogue import Share
+from .facts import Share
 from .piece import POOL, Piece, PoolPiece, ServerPiece
 
 

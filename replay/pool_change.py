@@ -6,22 +6,12 @@ from hashlib import sha256
 
 from ..ledger.canonical import encode
 from .actor import Actor
-from .catalogue import (
-    Admins,
-    AskedChange,
-    Limits,
-    Place,
-    Pool,
-    PoolChanged,
-    PoolDrained,
-    PoolResumed,
-    Record,
-    Server,
-)
+from .catalogue import PoolChanged, PoolDrained, PoolResumed
 from .errors import NoSuchServer, ReasonNeeded, ServerInUse
+from .facts import Admins, AskedChange, Limits, Place, Placed, Pool, Record, Server
 from .piece import ServerPiece
 from .refusal import Refusal
-from .request import Placed, placed_text
+from .request import placed_text
 from .rights import admin_by, by, owns
 from .state import State
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .catalogue import Record
+from .facts import Record
 
 PROBLEMS = {
     "unreadable": "the row cannot be read",

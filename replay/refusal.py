@@ -5,7 +5,7 @@ Where several reasons apply, the first in the order of `REASONS` counts.
 
 from __future__ import annotations
 
-from .catalogue import Asked, AskedChange, AskedRelease, Record
+from .facts import Asked, AskedChange, AskedRelease, Record
 
 REASONS = {
     "never": "this pool could not do it even when empty",

@@ -11,8 +11,8 @@ import re
 import unicodedata
 from collections import Counter
 
-from .catalogue import Asked, AskedRelease, Pool, Record, Server
 from .errors import BadRequest
+from .facts import Asked, AskedRelease, Placed, Pool, Record, Server
 
 NAME_LENGTH = 64
 NOTE_LENGTH = 200
@@ -23,13 +23,6 @@ DIGITS = 17
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}", re.ASCII).fullmatch
 """The names that need no closer look: ASCII is in its composed form."""
 NAME_RULE = "1 to 64 letters, digits and . _ + -, beginning with a letter or a digit"
-
-
-class Placed(Record, frozen=True):
-    """One `--on`: a server and, where named, its GPU indices in ascending order."""
-
-    server: str
-    gpus: tuple[int, ...] | None = None
 
 
 def placed_text(place: Placed) -> str:

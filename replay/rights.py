@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .actor import Actor
-from .catalogue import Admins, By
+from .facts import Admins, By
 from .piece import AllocationPiece
 
 ROOT = "uid:0"

@@ -9,9 +9,9 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator
 
-from .catalogue import Asked, Record
 from .errors import BadRequest
-from .request import AllocateRequest, Placed, allocate
+from .facts import Asked, Placed, Record
+from .request import AllocateRequest, allocate
 
 
 class TraceRow(Record, frozen=True):

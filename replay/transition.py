@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .catalogue import Place, Record, Server
+from .facts import Place, Record, Server
 from .piece import AllocationPiece, ServerPiece
 from .state import State
 

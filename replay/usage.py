@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from .catalogue import Record
+from .facts import Record
 from .holding import Capacity, Holding
 from .interval import Window, cpu_time, gpu_time, less
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from brute_force import Bench
-from gpuledger.replay.catalogue import Pool
+from gpuledger.replay.facts import Pool
 
 
 class Model:

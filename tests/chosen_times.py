@@ -12,7 +12,7 @@ import gpuledger
 from conftest import RunCli
 from gpuledger.handle import Ledger
 from gpuledger.replay.actor import Actor
-from gpuledger.replay.catalogue import Pool
+from gpuledger.replay.facts import Pool
 from small_pools import ROOT
 
 

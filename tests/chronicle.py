@@ -6,16 +6,13 @@ from gpuledger.ledger.canonical import encode
 from gpuledger.ledger.chain import seal
 from gpuledger.ledger.event import Draft, Event
 from gpuledger.replay.catalogue import (
-    VERSION,
     AllocationGranted,
     AllocationReleased,
-    Asked,
-    By,
     LedgerCreated,
     Payload,
-    Pool,
-    Share,
+    version,
 )
+from gpuledger.replay.facts import Asked, By, Pool, Share
 from gpuledger.replay.fold import Effects
 from gpuledger.replay.state import State
 
@@ -35,7 +32,7 @@ class Chronicle:
         """Append a record and fold it; returns what it did."""
         after = self.state.head
         when = after.at + 1_000_000 if at is None else at
-        draft = Draft(when, payload.KIND, VERSION, actor, None, encode(payload))
+        draft = Draft(when, payload.KIND, version(payload.KIND), actor, None, encode(payload))
         event = seal(draft, after)
         self.events.append(event)
         return self.state.apply(event)

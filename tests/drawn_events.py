@@ -13,21 +13,15 @@ from chronicle import Chronicle
 from gpuledger.replay.catalogue import (
     AllocationGranted,
     AllocationReleased,
-    Asked,
-    Card,
     LedgerCreated,
     LedgerReset,
-    Limits,
     Payload,
-    Place,
-    Pool,
     PoolChanged,
     PoolDrained,
     PoolResumed,
     RequestRefused,
-    Server,
-    Share,
 )
+from gpuledger.replay.facts import Asked, Card, Limits, Place, Pool, Server, Share
 from gpuledger.replay.state import State
 from small_pools import pool
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from brute_force import Bench, Wish
 from chronicle import ROOT_DID, Chronicle
-from gpuledger.replay.catalogue import Card, Limits, Place, Pool, PoolDrained, Server, Share
+from gpuledger.replay.catalogue import PoolDrained
+from gpuledger.replay.facts import Card, Limits, Place, Pool, Server, Share
 from gpuledger.replay.state import State
 
 NAMES = ("s0", "s1", "s2", "s3", "s4")

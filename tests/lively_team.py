@@ -10,8 +10,7 @@ from pathlib import Path
 
 from gpuledger import GpuledgerError
 from gpuledger.handle import Ledger, init
-from gpuledger.replay.catalogue import Pool
-from gpuledger.replay.request import Placed
+from gpuledger.replay.facts import Placed, Pool
 from small_pools import ADA, BOB, ROOT, pool, server
 
 BEGINS = 1_600_000_000_000_000

@@ -8,7 +8,7 @@ from pathlib import Path
 from gpuledger.handle import Ledger, init
 from gpuledger.ledger import clock
 from gpuledger.replay.actor import Actor
-from gpuledger.replay.catalogue import Card, Limits, Pool, Server
+from gpuledger.replay.facts import Card, Limits, Pool, Server
 
 ROOT = Actor("root", 0)
 ADA = Actor("ada", 1001)

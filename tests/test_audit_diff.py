@@ -8,8 +8,7 @@ import pytest
 
 from chosen_times import Clock, as_actor, document, ledger_from
 from conftest import RunCli
-from gpuledger.replay.catalogue import Pool
-from gpuledger.replay.request import Placed
+from gpuledger.replay.facts import Placed, Pool
 from small_pools import ADA, BOB, server
 
 

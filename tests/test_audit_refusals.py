@@ -9,10 +9,9 @@ import pytest
 from chosen_times import Clock, as_actor, document, ledger_from
 from conftest import RunCli
 from gpuledger.handle import Ledger
-from gpuledger.replay.catalogue import AskedChange
 from gpuledger.replay.errors import Refused
+from gpuledger.replay.facts import AskedChange, Placed
 from gpuledger.replay.interval import Window
-from gpuledger.replay.request import Placed
 from small_pools import ADA, BOB, pool
 
 ALL = ("-S", "2025-06-01", "-E", "2025-06-10")

@@ -11,9 +11,8 @@ import pytest
 from chosen_times import Clock, as_actor, document, ledger_from, us
 from conftest import RunCli
 from gpuledger.handle import Ledger
-from gpuledger.replay.catalogue import Pool
+from gpuledger.replay.facts import Placed, Pool
 from gpuledger.replay.interval import Window
-from gpuledger.replay.request import Placed
 from small_pools import ADA, BOB, pool, server
 
 DAY = ("-S", "2025-06-02T00:00:00Z", "-E", "2025-06-03T00:00:00Z")

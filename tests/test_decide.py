@@ -11,21 +11,12 @@ from brute_force import Bench, Wish, best, every_way, reason
 from chronicle import ROOT_DID, Chronicle
 from gpuledger.replay import request as requests
 from gpuledger.replay.actor import Actor
-from gpuledger.replay.catalogue import (
-    AllocationGranted,
-    Asked,
-    Card,
-    Limits,
-    Place,
-    Pool,
-    PoolDrained,
-    Server,
-    Share,
-)
+from gpuledger.replay.catalogue import AllocationGranted, PoolDrained
 from gpuledger.replay.decision import decide_allocate
 from gpuledger.replay.errors import BadRequest, NoSuchServer, TaskInUse
+from gpuledger.replay.facts import Asked, Card, Limits, Place, Placed, Pool, Server, Share
 from gpuledger.replay.refusal import REASONS, Refusal
-from gpuledger.replay.request import AllocateRequest, Placed
+from gpuledger.replay.request import AllocateRequest
 from gpuledger.replay.state import State
 from small_pools import ADA, ROOT, pool, server
 

@@ -18,26 +18,18 @@ from gpuledger.replay.catalogue import (
     KINDS,
     AllocationGranted,
     AllocationReleased,
-    Asked,
-    By,
-    Card,
     LedgerCreated,
     LedgerReset,
-    Limits,
     Payload,
-    Place,
-    Pool,
     PoolChanged,
     PoolDrained,
     PoolResumed,
     RequestRefused,
-    Server,
-    Share,
 )
+from gpuledger.replay.facts import Asked, By, Card, Limits, Place, Placed, Pool, Server, Share
 from gpuledger.replay.fold import VOID, Effects, fold
 from gpuledger.replay.invariants import broken
 from gpuledger.replay.piece import Piece, state_hash, text
-from gpuledger.replay.request import Placed
 from gpuledger.replay.state import State, replay
 from small_pools import ledger, pool, server
 

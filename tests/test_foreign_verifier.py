@@ -17,7 +17,7 @@ import forging
 from foreign import SCRIPT, foreign, holders, named, script
 from forging import Raw
 from gpuledger.handle import Ledger, init
-from gpuledger.replay.catalogue import Card, Pool, Server
+from gpuledger.replay.facts import Card, Pool, Server
 from gpuledger.replay.importing import Source
 from gpuledger.replay.trace import TraceRow
 from lively_team import BEGINS, Lively

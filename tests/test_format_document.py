@@ -16,7 +16,7 @@ from gpuledger.handle import init
 from gpuledger.ledger import cloudevent, note
 from gpuledger.ledger import format as layout
 from gpuledger.ledger.event import Event
-from gpuledger.replay import catalogue, holding, piece
+from gpuledger.replay import catalogue, facts, holding, piece
 from gpuledger.replay.fold import VOID, fold
 from gpuledger.replay.refusal import REASONS
 from small_pools import ROOT, pool
@@ -24,9 +24,9 @@ from small_pools import ROOT, pool
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 TEXT = (DOCS / "FORMAT.md").read_text(encoding="utf-8")
 PARTS = [
-    catalogue.By, catalogue.Pool, catalogue.Server, catalogue.Card, catalogue.Limits,
-    catalogue.Admins, catalogue.AdminUser, catalogue.AdminGroup, catalogue.Share,
-    catalogue.Place, catalogue.Asked, catalogue.AskedRelease, catalogue.AskedChange,
+    facts.By, facts.Pool, facts.Server, facts.Card, facts.Limits,
+    facts.Admins, facts.AdminUser, facts.AdminGroup, facts.Share,
+    facts.Place, facts.Asked, facts.AskedRelease, facts.AskedChange,
     piece.PoolPiece, piece.ServerPiece, piece.AllocationPiece, piece.TasksPiece,
     piece.RefusalPiece, holding.Holding, holding.Capacity,
 ]  # fmt: skip

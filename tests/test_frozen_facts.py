@@ -10,9 +10,8 @@ import pytest
 import forging
 from gpuledger.handle import Ledger, init
 from gpuledger.replay.actor import Actor
-from gpuledger.replay.catalogue import Pool
+from gpuledger.replay.facts import Placed, Pool
 from gpuledger.replay.interval import Window
-from gpuledger.replay.request import Placed
 from small_pools import ROOT, server
 
 HOUR = 3_600_000_000

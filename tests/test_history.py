@@ -10,7 +10,7 @@ import pytest
 from chosen_times import Clock, as_actor, document, ledger_from
 from conftest import RunCli
 from gpuledger.cli.historytable import FIELDS
-from gpuledger.replay.request import Placed
+from gpuledger.replay.facts import Placed
 from small_pools import ADA, BOB, pool
 
 ALL = ("-S", "2025-06-01", "-E", "2025-06-10")

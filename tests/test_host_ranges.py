@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gpuledger.cli.hostrange import compress, expand, gpu_indices, gpu_text, place_text, places
 from gpuledger.replay.errors import BadRequest
-from gpuledger.replay.request import Placed
+from gpuledger.replay.facts import Placed
 
 NUMBERS = st.integers(0, 2_000)
 STEMS = st.sampled_from(["gpu-server-", "venus", "h100-", "n", "机器", "r1c", "a.b_c-"])

@@ -9,7 +9,7 @@ import pytest
 
 from gpuledger.handle import Ledger, init
 from gpuledger.replay.actor import Actor
-from gpuledger.replay.catalogue import AdminGroup, Admins, Pool
+from gpuledger.replay.facts import AdminGroup, Admins, Pool
 from gpuledger.replay.importing import TOO_LATE, Source
 from gpuledger.replay.trace import TraceRow
 from small_pools import ADA, ROOT, pool

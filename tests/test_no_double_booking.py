@@ -33,15 +33,14 @@ from drawn_pools import benches_of, shares_of
 from gpuledger.handle import Ledger
 from gpuledger.ledger.errors import GpuledgerError, KeyReused
 from gpuledger.replay.actor import Actor
-from gpuledger.replay.catalogue import Card, Limits, Pool, Server
 from gpuledger.replay.errors import (
     ReasonNeeded,
     Refused,
     ServerInUse,
     TaskInUse,
 )
+from gpuledger.replay.facts import Card, Limits, Placed, Pool, Server
 from gpuledger.replay.piece import state_hash
-from gpuledger.replay.request import Placed
 from gpuledger.replay.state import replay
 from prefixes import Booked
 from small_pools import ADA, BOB, ROOT, ledger

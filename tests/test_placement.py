@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 import drawn_pools
 from brute_force import Bench, Wish, best
 from chronicle import Chronicle
-from gpuledger.replay.catalogue import Card, Limits, Pool, PoolChanged, Server, Share
+from gpuledger.replay.catalogue import PoolChanged
+from gpuledger.replay.facts import Card, Limits, Pool, Server, Share
 from gpuledger.replay.piece import ServerPiece
 from gpuledger.replay.placement import Fleet, divide, place, usual_cpus
 from small_pools import pool, server

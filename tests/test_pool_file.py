@@ -9,16 +9,8 @@ from hypothesis import strategies as st
 
 from gpuledger.cli import poolfile, pooltext
 from gpuledger.cli.poolfile import BadConfiguration
-from gpuledger.replay.catalogue import (
-    AdminGroup,
-    Admins,
-    AdminUser,
-    Card,
-    Limits,
-    Pool,
-    Server,
-)
 from gpuledger.replay.errors import BadRequest
+from gpuledger.replay.facts import AdminGroup, Admins, AdminUser, Card, Limits, Pool, Server
 
 USERS = {"root": "uid:0", "ada": "uid:1001", "uid-1234": "uid:1234"}
 GROUPS = {"lab-admins": 70}

@@ -8,7 +8,7 @@ import pytest
 
 from gpuledger import BadRequest, Card, Pool, Server
 from gpuledger.handle import Ledger, init
-from gpuledger.replay.request import Placed
+from gpuledger.replay.facts import Placed
 from small_pools import ROOT, ledger, server
 
 WRONG = {

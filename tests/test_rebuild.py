@@ -10,8 +10,8 @@ from chosen_times import document
 from conftest import RunCli
 from forging import opened, unguarded
 from gpuledger.handle import Ledger
+from gpuledger.replay.facts import Placed
 from gpuledger.replay.piece import state_hash
-from gpuledger.replay.request import Placed
 from small_pools import ADA, ROOT, ledger
 
 TABLES = ("snapshot", "pieces", "holdings", "capacity")

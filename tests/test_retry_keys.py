@@ -14,7 +14,7 @@ from conftest import RunCli
 from gpuledger.handle import Ledger
 from gpuledger.ledger.errors import BrokenChain, KeyReused
 from gpuledger.replay.errors import BadRequest, NoSuchTask, Refused
-from gpuledger.replay.request import Placed
+from gpuledger.replay.facts import Placed
 from small_pools import ADA, BOB, ROOT, ledger, pool, server
 
 

@@ -20,8 +20,8 @@ from gpuledger.cli import sentence, words
 from gpuledger.cli.said import Said
 from gpuledger.cli.tomlfile import BadConfiguration
 from gpuledger.ledger.errors import GpuledgerError
-from gpuledger.replay.catalogue import Asked, AskedRelease
 from gpuledger.replay.errors import BadRequest, Refused
+from gpuledger.replay.facts import Asked, AskedRelease
 from gpuledger.replay.refusal import REASONS, Free, Held, Refusal
 
 DESIGNED = {0, 1, 2, 3, 4, 5, 65, 74, 75, 77, 78, 124, 130, 141}

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from ...allocation import Allocation
     from ...handle import Ledger
     from ...replay.actor import Actor
-    from ...replay.catalogue import Share
-    from ...replay.request import Placed
+    from ...replay.facts import Placed, Share
 
 EXAMPLES = """
 gpuledger allocate train 2 16                     2 GPUs and 16 CPUs, wherever they fit best

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ...handle import Ledger
-    from ...replay.catalogue import Place
+    from ...replay.facts import Place
 
 EXAMPLES = """
 gpuledger drain gpu-server-2 --reason 'new cards on Tuesday'

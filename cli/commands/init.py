@@ -15,7 +15,8 @@ from ..words import _
 
 if TYPE_CHECKING:
     from ...ledger.event import Event
-    from ...replay.catalogue import LedgerCreated, Pool
+    from ...replay.catalogue import LedgerCreated
+    from ...replay.facts import Pool
 
 EXAMPLES = """
 gpuledger init                                            4 servers of 8 GPUs and 64 CPUs

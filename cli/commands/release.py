@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ...replay.catalogue import AllocationGranted, identity
+from ...replay.catalogue import AllocationGranted
+from ...replay.facts import identity
 from ..hostrange import expand
 from ..options import completed, define
 from ..placing import held_text, place_words

@@ -20,22 +20,21 @@ from gpuledger.ledger.event import Draft
 from gpuledger.ledger.format import FORMAT
 from gpuledger.replay import piece
 from gpuledger.replay.actor import Actor
-from gpuledger.replay.catalogue import (
-    VERSION,
+from gpuledger.replay.catalogue import LedgerCreated, version
+from gpuledger.replay.errors import Refused
+from gpuledger.replay.facts import (
     AdminGroup,
     Admins,
     AdminUser,
     By,
     Card,
-    LedgerCreated,
     Limits,
+    Placed,
     Pool,
     Server,
 )
-from gpuledger.replay.errors import Refused
 from gpuledger.replay.importing import Source
 from gpuledger.replay.interval import Window
-from gpuledger.replay.request import Placed
 from gpuledger.replay.store_schema import STORES
 from gpuledger.replay.trace import TraceRow
 
@@ -83,7 +82,7 @@ def make(path: Path) -> None:
     """Make the ledger at `path`, with nothing in it that differs from one time to the next."""
     pool = Pool((OLD, KNOWN), Limits(8), ADMINS)
     created = LedgerCreated(ID, FORMAT, pool, By("root", 0, host="login"), NOW)
-    draft = Draft(BEGINS, created.KIND, VERSION, "uid:0", None, encode(created))
+    draft = Draft(BEGINS, created.KIND, version(created.KIND), "uid:0", None, encode(created))
     create(str(path), draft, store_migrations=STORES)
     clock = Clock()
     root, ada, bob, eve, nobody = (

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ....replay.catalogue import Share
 from ....replay.errors import BadRequest
+from ....replay.facts import Share
 from ...hostrange import fold
 from ...instants import parse_instant
 from ...options import define
@@ -22,7 +22,7 @@ from ...timetext import local_text, utc_text
 from ...words import _
 
 if TYPE_CHECKING:
-    from ....replay.catalogue import Place, Server
+    from ....replay.facts import Place, Server
     from ....replay.piece import AllocationPiece
     from ....replay.transition import Transition
 

@@ -15,8 +15,8 @@ from ...timetext import utc_text
 from ...words import _
 
 if TYPE_CHECKING:
-    from ....replay.catalogue import Asked, AskedRelease
     from ....replay.episode import Episode
+    from ....replay.facts import Asked, AskedRelease
 
 EXAMPLES = """
 gpuledger audit refusals                     the last 7 days

@@ -19,7 +19,7 @@ from ...words import _
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ....replay.catalogue import Pool, Server
+    from ....replay.facts import Pool, Server
     from ....replay.state import State
 
 EXAMPLES = """

@@ -1,0 +1,39 @@
+"""Taking and giving back: one share of one server. Shared by fold and by trials of a decision."""
+
+from __future__ import annotations
+
+from .facts import Share
+from .piece import ServerPiece
+
+
+class Impossible(Exception):
+    """The event cannot have happened; `why` is a key of `fold.VOID`."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+def take(server: ServerPiece, share: Share, allocation: int) -> ServerPiece:
+    """The server with the share's GPUs and CPUs held by `allocation`. Raises Impossible."""
+    holders = list(server.holders)
+    for gpu in share.gpus:
+        at = server.position(gpu)
+        if at < 0:
+            raise Impossible("unknown_gpu")
+        if holders[at]:
+            raise Impossible("gpu_held")
+        holders[at] = allocation
+    left = server.cpus_free - share.cpus
+    if left < 0 or share.cpus < 0:
+        raise Impossible("cpus_exceeded")
+    return ServerPiece(server.facts, tuple(holders), left, server.drained, server.ended)
+
+
+def give_back(server: ServerPiece, share: Share) -> ServerPiece:
+    """The server with the share's GPUs and CPUs free again, and one ended holding more."""
+    holders = list(server.holders)
+    for gpu in share.gpus:
+        holders[server.position(gpu)] = 0
+    left = server.cpus_free + share.cpus
+    return ServerPiece(server.facts, tuple(holders), left, server.drained, server.ended + 1)
