@@ -90,7 +90,7 @@ __all__ = [
 _HOMES = {
     "gpuledger.allocation": {"Allocation", "Released"},
     "gpuledger.handle": {"Ledger", "init", "open"},
-    "gpuledger.replay.catalogue": {"Card", "Limits", "Pool", "Server"},
+    "gpuledger.replay.facts": {"Card", "Limits", "Pool", "Server"},
     "gpuledger.replay.errors": {
         "AmbiguousTask",
         "BadRequest",

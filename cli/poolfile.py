@@ -17,6 +17,8 @@ from ..replay.request import name as checked_name
 from .hostrange import Check, expand
 from .tomlfile import BadConfiguration, Table, TomlFile, Where
 
+MOST_SERVERS = 10_000
+"""Of like servers; a file may list more."""
 MOST_GPUS = 1_024
 MOST_CPUS = 1_000_000
 MOST_MIB = 1 << 40
@@ -80,7 +82,7 @@ def parse(
 def uniform(servers: int, gpus: int, cpus: int) -> Pool:
     """A pool of like servers named gpu-server-0 and so on. Raises BadRequest."""
     for field, value, most in (
-        ("servers", servers, 10_000),
+        ("servers", servers, MOST_SERVERS),
         ("GPUs per server", gpus, MOST_GPUS),
         ("CPUs per server", cpus, MOST_CPUS),
     ):

@@ -23,10 +23,11 @@ def pool_file(path: str) -> PoolFile:
     from .actor import group_gid, user_identity
     from .poolfile import parse
 
-    content = _content(path)
-    if len(content) > MOST_BYTES:
+    there = "a file that is there; gpuledger pool template shows one"
+    text = content(path, field="FILE", expected=there, most=MOST_BYTES)
+    if len(text) > MOST_BYTES:
         raise BadRequest("FILE", path, "a pool file of at most 16 MiB")
-    return parse(content, path=shown(path), resolve_user=user_identity, resolve_group=group_gid)
+    return parse(text, path=shown(path), resolve_user=user_identity, resolve_group=group_gid)
 
 
 def shown(path: str) -> str:
@@ -41,17 +42,20 @@ def whole_pool(file: PoolFile, state: State) -> Pool:
     return Pool(file.pool.servers, state.pool.limits, file.pool.admins)
 
 
-def _content(path: str) -> bytes:
+def content(path: str, *, field: str, expected: str, most: int) -> bytes:
+    """A file's bytes, `most` of them and one more where it is longer; `-` is stdin.
+
+    Raises NotPermitted, StorageFailed, and BadRequest (`field`, `expected`) where there is
+    no such file.
+    """
     if path == "-":
-        return sys.stdin.buffer.read(MOST_BYTES + 1)
+        return sys.stdin.buffer.read(most + 1)
     try:
         with open(path, "rb") as file:
-            return file.read(MOST_BYTES + 1)
+            return file.read(most + 1)
     except PermissionError as error:
         raise NotPermitted(path, "read") from error
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError) as error:
-        raise BadRequest(
-            "FILE", path, "a file that is there; gpuledger pool template shows one"
-        ) from error
+        raise BadRequest(field, path, expected) from error
     except OSError as error:
         raise StorageFailed(path, error.strerror or str(error)) from error

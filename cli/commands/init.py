@@ -22,6 +22,7 @@ EXAMPLES = """
 gpuledger init                                            4 servers of 8 GPUs and 64 CPUs
 gpuledger init --servers 2 --gpus-per-server 4 --cpus-per-server 32
 gpuledger pool template > pool.toml; gpuledger init --pool pool.toml
+gpuledger init --from gpu_resource_manager_v01.py         the pool of the script that came before
 sudo gpuledger init --group lab --pool pool.toml          the machine's ledger, for a team
 gpuledger --ledger past.db init --pool pool.toml --at 2020-03-31T15:00:00Z
 """
@@ -44,6 +45,10 @@ gpuledger --ledger past.db init --pool pool.toml --at 2020-03-31T15:00:00Z
     "--pool", "file", metavar="FILE", help="A pool file instead; - reads stdin.",
     shell_complete=completed("files"),
 )  # fmt: skip
+@click.option(
+    "--from", "script", metavar="FILE", shell_complete=completed("files"),
+    help="The old script or its config.py: its three counts are read, nothing of it is run.",
+)  # fmt: skip
 @click.option("--at", metavar="TIME", help="The pool as of then, for a past to be imported.")
 @click.option(
     "--group", metavar="NAME",
@@ -57,6 +62,7 @@ def command(
     gpus: int | None,
     cpus: int | None,
     file: str | None,
+    script: str | None,
     at: str | None,
     group: str | None,
     public: bool,
@@ -68,7 +74,7 @@ def command(
     from ...handle import init
     from ...replay.fold import decode
 
-    pool = _pool(servers, gpus, cpus, file)
+    pool = _pool(servers, gpus, cpus, file=file, script=script)
     path = _path(session, group)
     event = init(path, pool, at=_instant(session, at), group=group, public=public)
     facts: LedgerCreated = decode(event)
@@ -78,13 +84,21 @@ def command(
         _tell(session, path, event, facts, group=group, public=public)
 
 
-def _pool(servers: int | None, gpus: int | None, cpus: int | None, file: str | None) -> Pool:
+def _pool(
+    servers: int | None, gpus: int | None, cpus: int | None, *, file: str | None, script: str | None
+) -> Pool:
+    counts = (servers, gpus, cpus) != (None, None, None)
+    told = {"--pool": file is not None, "--from": script is not None, _("the counts"): counts}
+    if sum(told.values()) > 1:
+        raise one_of(*(name for name, given in told.items() if given))
     if file is not None:
-        if (servers, gpus, cpus) != (None, None, None):
-            raise one_of("--pool", _("the counts"))
         from ..poolsource import pool_file
 
         return pool_file(file).pool
+    if script is not None:
+        from ..oldscript import script_pool
+
+        return script_pool(script)
     from ..poolfile import uniform
 
     return uniform(
