@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -41,7 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "needs(*names): tools on the path, or `root`, or `linux`")
+    config.addinivalue_line("markers", "needs(*names): tools on the path, or `root` …")
     full: bool = config.getoption("--full")
     hypothesis.settings.register_profile(
         "sample", deadline=None, derandomize=True, max_examples=50, print_blob=True
@@ -105,10 +106,22 @@ def _need(*names: str) -> None:
             here = getattr(os, "geteuid", lambda: -1)() == 0
         elif name == "linux":
             here = sys.platform.startswith("linux")
+        elif name == "namespaces":
+            here = _namespaces()
         else:
             here = shutil.which(name) is not None
         if not here:
             _lacking(f"needs {name}")
+
+
+@cache
+def _namespaces() -> bool:
+    """Whether this user may make a pid namespace with a /proc of its own, as containers have."""
+    words = ("unshare", "--pid", "--fork", "--mount-proc", "true")
+    return (
+        shutil.which(words[0]) is not None
+        and subprocess.run(words, capture_output=True, check=False).returncode == 0
+    )
 
 
 def _lacking(reason: str) -> None:
@@ -119,7 +132,7 @@ def _lacking(reason: str) -> None:
 
 @pytest.fixture(scope="session")
 def needs() -> Callable[..., None]:
-    """Call it with names of tools (or `root`, `linux`): the test goes on only where they are."""
+    """Call it with names of tools, or `root`, `linux`, `namespaces`: lacking one ends the test."""
     return _need
 
 
