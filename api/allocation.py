@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from gpuledger.replay.allocator import Recorded
+from gpuledger.replay.batch import Recorded
 from gpuledger.replay.catalogue import AllocationGranted
 from gpuledger.replay.facts import Share
 

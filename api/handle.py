@@ -9,9 +9,11 @@ Times are microseconds UTC. Reading never takes the lock; each write is one turn
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from gpuledger.allocation import Allocation, Released
 from gpuledger.ledger import clock
@@ -19,9 +21,11 @@ from gpuledger.ledger.event import Event, Head
 from gpuledger.ledger.sqlite_log import SqliteLog
 from gpuledger.replay import request as requests
 from gpuledger.replay.actor import Actor
-from gpuledger.replay.allocator import Allocator, Recorded
-from gpuledger.replay.facts import Asked, AskedRelease, Placed, Pool
+from gpuledger.replay.allocator import Allocator
+from gpuledger.replay.batch import Recorded
+from gpuledger.replay.facts import Asked, AskedExtend, AskedRelease, Placed, Pool, Tie
 from gpuledger.replay.past import load_state, state_at
+from gpuledger.replay.piece import WaitingPiece
 from gpuledger.replay.state import State
 from gpuledger.reports import Reports
 
@@ -59,6 +63,8 @@ class Ledger(Reports):
             timeout_s=lock_timeout_s,
             once=once,
             groups=_with_groups,
+            gone=_gone,
+            tell=self._tell,
             notices=self.notices,
         )
 
@@ -93,20 +99,79 @@ class Ledger(Reports):
         note: str | None = None,
         key: str | None = None,
         beneficiary: Actor | None = None,
+        lease: int | None = None,
+        tie: Tie | None = None,
+        wait_s: float = 0.0,
+        told: Callable[[int], None] | None = None,
     ) -> Allocation:
         """Take GPUs and CPUs for a task; `gpus` and `cpus` are totals over `servers` servers.
 
         `on` names places (`on_words` as they were typed), `here` the host whose server is
-        meant, `beneficiary` for whom an admin acts. Raises Refused, BadRequest, TaskInUse,
-        NoSuchServer, KeyReused, LockTimeout and what the ledger floor raises.
+        meant, `beneficiary` for whom an admin acts. It ends after `lease` seconds, and with the
+        processes of `tie`. Where room is lacking it waits in line `wait_s` seconds at most
+        (`math.inf` for as long as it takes); `told` then gets the request's id. Raises Refused,
+        BadRequest, TaskInUse, NoSuchServer, NoSuchProject, WaitedInVain, NotWaiting, KeyReused,
+        LockTimeout and what the ledger floor raises.
         """
         words = on_words or tuple(map(requests.placed_text, on))
         whose = beneficiary.user if beneficiary else None
-        asked = Asked(task, gpus, cpus, servers, words, here, project, note, whose)
+        asked = Asked(task, gpus, cpus, servers, words, here, project, note, whose, lease)
         uid, sid = (beneficiary.uid, beneficiary.sid) if beneficiary else (None, None)
-        request = requests.allocate(asked, on, uid=uid, sid=sid)
-        recorded = self._allocator.allocate(request, self.actor, key=requests.key(key))
-        return Allocation(self, recorded)
+        request = requests.allocate(asked, on, uid=uid, sid=sid, tie=tie)
+        key = requests.key(key)
+        if not wait_s:
+            return Allocation(self, self._allocator.allocate(request, self.actor, key=key))
+        return Allocation(self, self._waited(request, key, wait_s, told))
+
+    def _waited(
+        self,
+        request: requests.AllocateRequest,
+        key: str | None,
+        wait_s: float,
+        told: Callable[[int], None] | None,
+    ) -> Recorded:
+        from gpuledger.cli.process import tie_of
+        from gpuledger.waiting import Wait
+
+        request = msgspec.structs.replace(request, waiter=tie_of(os.getpid()))
+        wait = Wait(self, self._allocator, self.actor, gone=_gone, clock_us=self._clock, told=told)
+        return wait.served(request, key, wait_s)
+
+    def extend(
+        self,
+        *tasks: str,
+        lease: int,
+        user: str | None = None,
+        force: bool = False,
+        reason: str | None = None,
+        key: str | None = None,
+    ) -> Recorded:
+        """Let the leases of own tasks or `@ids` end `lease` seconds later, all or none.
+
+        Others' are for admins. Raises NoSuchTask, NoLease, Refused, AmbiguousTask,
+        ReasonNeeded, BadRequest, LockTimeout.
+        """
+        asked = requests.extend(AskedExtend(tasks, lease, user, force, reason))
+        return self._allocator.extend(asked, self.actor, key=requests.key(key))
+
+    def cancel(
+        self,
+        *tasks: str,
+        mine: bool = False,
+        user: str | None = None,
+        force: bool = False,
+        reason: str | None = None,
+        if_held: bool = False,
+        key: str | None = None,
+    ) -> Recorded | None:
+        """Take own requests out of the line, all or none; the rest is for admins.
+
+        None where `if_held` found none waiting. Raises NotWaiting, Refused, AmbiguousTask,
+        ReasonNeeded, BadRequest, LockTimeout.
+        """
+        told = AskedRelease(tasks, mine, (), user, force, reason, if_held)
+        asked = requests.release(told)
+        return self._allocator.cancel(asked, self.actor, key=requests.key(key))
 
     def release(
         self,
@@ -163,12 +228,22 @@ class Ledger(Reports):
         return self._allocator.rebuild()
 
     def state(self, at: int | None = None) -> State:
-        """The state now, or at a past instant: every event with a time up to and at `at`."""
-        return (
-            load_state(self.log, self.notices)
-            if at is None
-            else state_at(self.log, at, self.notices)
-        )
+        """The state now, or at a past instant: every event with a time up to and at `at`.
+
+        Leases that were due by then have ended in it, whether that is recorded yet or not.
+        """
+        if at is not None:
+            state = state_at(self.log, at, self.notices)
+            state.lapse(min(at, max(self._clock(), state.head.at)))
+            return state
+        state = load_state(self.log, self.notices)
+        state.lapse(max(self._clock(), state.head.at))
+        return state
+
+    def _tell(self, pieces: Iterable[WaitingPiece]) -> None:
+        from gpuledger.bell import ring
+
+        ring(pieces, self.actor.host)
 
     def head(self) -> Head:
         """Where the log ends."""
@@ -190,6 +265,12 @@ class Ledger(Reports):
     ) -> None:
         """Close it."""
         self.close()
+
+
+def _gone(tie: Tie) -> str | None:
+    from gpuledger.cli.process import gone
+
+    return gone(tie)
 
 
 def _with_groups(actor: Actor) -> Actor:

@@ -58,7 +58,8 @@ class Reports:
 
         All of time where no window is given. Raises NoSuchServer where the pool never had it.
         """
-        state, holdings = on_server(self.log, server, self.notices)
+        now = self._clock()
+        state, holdings = on_server(self.log, server, self.notices, now)
         piece = state.server(server)
         if not holdings and piece is None:
             raise NoSuchServer(server, state.pool.servers)
@@ -142,7 +143,10 @@ class Reports:
         from gpuledger.replay.transition import transition
 
         head = self.log.head()
-        return transition(*states_at(self.log, earlier, later, head.seq, self.notices)), head
+        first, second = states_at(self.log, earlier, later, head.seq, self.notices)
+        first.lapse(earlier)
+        second.lapse(min(later, max(self._clock(), head.at)))
+        return transition(first, second), head
 
     def verify(self, expect: tuple[int, str] | None = None) -> Verified:
         """Recompute everything; `expect` is a seq and 16 or more hex digits of its hash."""
@@ -173,11 +177,16 @@ class Reports:
     def _ask(self, ask: Callable[[Past], Answer]) -> Answer:
         """Ask the stores; where a row of them turns out not to fit, a replay of the log."""
         try:
-            return ask(load_past(self.log, self.notices))
+            return ask(self._lapsed(load_past(self.log, self.notices)))
         except Misfit as misfit:
             past = replayed(self.log, self.notices)
             self.notices.append(f"{misfit.why}; replayed {past.state.seq} events")
-            return ask(past)
+            return ask(self._lapsed(past))
+
+    def _lapsed(self, past: Past) -> Past:
+        """The past with the leases ended that are due, whether that is recorded yet or not."""
+        past.fresh += past.state.lapse(max(self._clock(), past.state.head.at))
+        return past
 
     def _quiet_before(self, at: int, head: int) -> int:
         """The seq from which no episode is cut: an hour without a refusal lies before it."""

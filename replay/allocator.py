@@ -8,25 +8,26 @@ the head before it, and whatever goes wrong in a turn drops the kept state.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
-from ..ledger.canonical import encode, encode_record
-from ..ledger.errors import GpuledgerError, KeyReused
-from ..ledger.event import Draft, Event
-from ..ledger.log import Log, Turn
+from ..ledger.errors import GpuledgerError
+from ..ledger.log import Log
 from .actor import Actor
-from .catalogue import AllocationGranted, AllocationReleased, Payload, RequestRefused, version
-from .decision import decide_allocate
+from .batch import Batch, Gone, Recorded
+from .cancelling import decide_cancel
+from .catalogue import AllocationReleased, Payload, RequestCancelled, RequestQueued
+from .decision import decide_allocate, decide_queued, waiting_mends
 from .ending import decide_release, decide_reset
-from .errors import Refused
-from .facts import AskedRelease, Placed, Pool
-from .fold import decode
+from .facts import AskedExtend, AskedRelease, Placed, Pool
 from .keeping import Keeping
+from .leasing import decide_extend
+from .line import serve
+from .piece import WaitingPiece
 from .pool_change import decide_drain, decide_pool, decide_resume
-from .rebuilding import Rebuilt, rebuild
-from .refusal import REPEAT_US, Refusal
+from .rebuilding import Rebuilt
+from .refusal import Refusal
 from .request import AllocateRequest
 from .rights import by
 from .state import State
@@ -35,21 +36,15 @@ Answer = TypeVar("Answer")
 Decision = Payload | Refusal | None
 
 
-SAME = ("act", "reason", "asked", "asked_release", "asked_change")
-"""What makes a refusal the same as the actor's last one."""
+LOOK_US = 1_000_000
+"""A process that writes again and again looks after other processes this often."""
 
 
-def _encode(payload: Payload) -> bytes:
-    """The event's data: grants and releases hold only what their requests were checked for."""
-    checked = isinstance(payload, AllocationGranted | AllocationReleased)
-    return encode_record(payload) if checked else encode(payload)
-
-
-class Recorded(msgspec.Struct, frozen=True):
-    """An event that was appended (or found by its retry key) and what it says."""
-
-    event: Event
-    payload: Any
+def _to_tell(batch: Batch) -> list[WaitingPiece]:
+    """Those in line whom this turn concerns: who can be served now, and who was cancelled."""
+    state, line = batch.state, batch.state.docket.line()
+    served = serve(state, line, batch.at) if line and batch.freed else {}
+    return [*batch.cancelled, *(piece for piece in line if piece.id in served)]
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -74,12 +69,17 @@ class Allocator:
         timeout_s: float = 60.0,
         once: bool = False,
         groups: Callable[[Actor], Actor] | None = None,
+        gone: Gone | None = None,
+        tell: Callable[[Iterable[WaitingPiece]], None] | None = None,
         notices: list[str] | None = None,
     ) -> None:
         self._log = log
         self._timeout_s = timeout_s
         self._once = once
         self._groups = groups
+        self._gone = gone
+        self._tell = tell
+        self._looked_us = 0
         self._keeping = Keeping([] if notices is None else notices)
 
     def allocate(
@@ -87,8 +87,67 @@ class Allocator:
     ) -> Recorded:
         """Grant a request. Raises Refused, TaskInUse, NoSuchServer, KeyReused, LockTimeout."""
         return self._must(
-            lambda state, who: decide_allocate(state, request, who), actor, key, request.asked
+            lambda state, who, now: decide_allocate(state, request, who, now),
+            actor, key, request.asked,
+        )  # fmt: skip
+
+    def join(self, request: AllocateRequest, actor: Actor, *, key: str | None = None) -> Recorded:
+        """Grant a request, or let it stand in line where waiting mends what is in the way.
+
+        Raises as `allocate`, Refused only for what waiting does not mend.
+        """
+        return self._must(
+            lambda state, who, now: decide_queued(state, request, who, now),
+            actor, key, request.asked,
+        )  # fmt: skip
+
+    def serve(
+        self, request: AllocateRequest, actor: Actor, *, key: str | None = None
+    ) -> Recorded | None:
+        """Grant a request that stands in line; None where it is not its turn yet.
+
+        Raises NotWaiting where it stands there no longer, and as `allocate`.
+        """
+
+        def decide(state: State, who: Actor, now_us: int) -> Decision:
+            decision = decide_allocate(state, request, who, now_us)
+            if isinstance(decision, Refusal) and waiting_mends(decision):
+                return None
+            return decision
+
+        return self._act(decide, actor, key, request.asked)
+
+    def extend(self, asked: AskedExtend, actor: Actor, *, key: str | None = None) -> Recorded:
+        """Let leases end later, all or nothing. Raises as `decide_extend`, and Refused."""
+        return self._must(
+            lambda state, who, now: decide_extend(state, asked, who, now), actor, key, asked
         )
+
+    def cancel(
+        self, asked: AskedRelease, actor: Actor, *, key: str | None = None
+    ) -> Recorded | None:
+        """Take requests out of the line; None where `if_held` found none. Raises as
+        `decide_cancel`, and Refused.
+        """
+        return self._act(
+            lambda state, who, _now: decide_cancel(state, asked, who), actor, key, asked
+        )
+
+    def leave(self, number: int, actor: Actor, cause: str) -> None:
+        """Take one request out of the line, and give back what it was granted meanwhile."""
+
+        def decide(state: State, who: Actor, _now: int) -> Decision:
+            if number in state.docket.waiting:
+                return RequestCancelled(by(who), (number,), cause)
+            held = tuple(one.id for one in state.allocations() if one.request == number)
+            return AllocationReleased(by(who), held, "owner") if held else None
+
+        self._act(decide, actor)
+
+    def tidy(self, actor: Actor) -> None:
+        """End the leases that are due, and what is tied to processes that are gone; no more."""
+        self._looked_us = 0
+        self._act(lambda _state, _who, _now: None, actor)
 
     def release(self, asked: AskedRelease, actor: Actor, *, key: str | None = None) -> Ended | None:
         """End allocations, all or nothing; None where `if_held` found none. Raises as
@@ -96,20 +155,20 @@ class Allocator:
         """
         grants: list[Recorded] = []
         release = self._act(
-            lambda state, who: decide_release(state, asked, who), actor, key, asked, grants
+            lambda state, who, _now: decide_release(state, asked, who), actor, key, asked, grants
         )
         return None if release is None else Ended(release, tuple(grants))
 
     def reset(self, actor: Actor, reason: str | None) -> Recorded:
         """End every allocation. Raises Refused, ReasonNeeded."""
-        return self._must(lambda state, who: decide_reset(state, reason, who), actor)
+        return self._must(lambda state, who, _now: decide_reset(state, reason, who), actor)
 
     def apply_pool(
         self, pool: Pool, actor: Actor, *, remove: bool, force: bool, reason: str | None
     ) -> Recorded | None:
         """Make the pool what `pool` says; None where it is so already. Raises as `decide_pool`."""
         return self._act(
-            lambda state, who: decide_pool(
+            lambda state, who, _now: decide_pool(
                 state, pool, who, remove=remove, force=force, reason=reason
             ),
             actor,
@@ -117,11 +176,11 @@ class Allocator:
 
     def drain(self, on: tuple[Placed, ...], actor: Actor, reason: str | None) -> Recorded | None:
         """No new work there; None where it is drained already. Raises Refused, NoSuchServer."""
-        return self._act(lambda state, who: decide_drain(state, on, who, reason), actor)
+        return self._act(lambda state, who, _now: decide_drain(state, on, who, reason), actor)
 
     def resume(self, on: tuple[Placed, ...], actor: Actor, reason: str | None) -> Recorded | None:
         """New work there again; None where none was drained. Raises Refused, NoSuchServer."""
-        return self._act(lambda state, who: decide_resume(state, on, who, reason), actor)
+        return self._act(lambda state, who, _now: decide_resume(state, on, who, reason), actor)
 
     def rebuild(self) -> Rebuilt:
         """Drop snapshot and projections and make them anew from the log alone.
@@ -143,6 +202,8 @@ class Allocator:
             if not harmless or (batch is not None and batch.appended):
                 self._keeping.forget()
             raise
+        if self._tell is not None and (batch.freed or batch.cancelled):
+            self._tell(_to_tell(batch))
         return answer
 
     def with_groups(self, state: State, actor: Actor) -> Actor:
@@ -153,7 +214,7 @@ class Allocator:
 
     def _must(
         self,
-        decide: Callable[[State, Actor], Payload | Refusal],
+        decide: Callable[[State, Actor, int], Payload | Refusal],
         actor: Actor,
         key: str | None = None,
         asked: object = None,
@@ -164,7 +225,7 @@ class Allocator:
 
     def _act(
         self,
-        decide: Callable[[State, Actor], Decision],
+        decide: Callable[[State, Actor, int], Decision],
         actor: Actor,
         key: str | None = None,
         asked: object = None,
@@ -175,109 +236,61 @@ class Allocator:
         Where `grants` is given, it is filled with the grants of the allocations that end.
         """
 
-        def ended(batch: Batch, recorded: Recorded) -> Recorded:
-            if grants is not None:
+        def work(batch: Batch) -> Recorded | GpuledgerError | None:
+            batch.lapse(actor)
+            self._look(batch, actor)
+            try:
+                recorded = self._recorded(batch, decide, actor, key, asked)
+            except GpuledgerError as error:
+                if not batch.appended:
+                    raise
+                return error  # what ended by itself has ended, whatever became of this act
+            if grants is not None and isinstance(recorded, Recorded):
                 grants.extend(batch.grants(recorded.payload.allocations))
             return recorded
 
-        def work(batch: Batch) -> Recorded | Refused | None:
-            before = batch.by_key(actor.identity, key, asked) if key is not None else None
-            if before is not None:
-                return ended(batch, before)
-            decision = decide(batch.state, self.with_groups(batch.state, actor))
-            if isinstance(decision, Refusal):
-                return batch.refuse(decision, actor)
-            if decision is None:
-                return None
-            return ended(batch, batch.append(decision, actor.identity, key=key))
-
         outcome = self.batch(work)
-        if isinstance(outcome, Refused):
+        if isinstance(outcome, GpuledgerError):
             raise outcome
         return outcome
 
-
-class Batch:
-    """One turn of the allocator: the state as of now, and appending to it."""
-
-    def __init__(self, turn: Turn, keeping: Keeping) -> None:
-        self._turn = turn
-        self._keeping = keeping
-        self.appended = False
-        self.state = keeping.catch_up(turn)
-
-    def append(
-        self, payload: Payload, actor: str, *, key: str | None = None, at: int | None = None
-    ) -> Recorded:
-        """Append one event and fold it in; `at` only for a past that lies elsewhere."""
-        now, last = self._turn.now_us, self.state.head.at
-        when = max(now, last) if at is None else max(at, last)
-        if when != now and at is None:
-            payload = msgspec.structs.replace(payload, clock=now)
-        draft = Draft(when, payload.KIND, version(payload.KIND), actor, key, _encode(payload))
-        event = self._turn.append(draft, self.state.head)
-        effects = self.state.accept(event)
-        self.appended = True
-        assert effects.void is None, f"decided what is impossible: {effects.void}"
-        self._keeping.note(event.seq, effects)
-        return Recorded(event, payload)
-
-    def by_key(self, actor: str, key: str, asked: object) -> Recorded | None:
-        """The event that answered this key before. Raises KeyReused where it asked for
-        something else.
-        """
-        event = self._turn.find_key(actor, key)
-        if event is None:
+    def _recorded(
+        self,
+        batch: Batch,
+        decide: Callable[[State, Actor, int], Decision],
+        actor: Actor,
+        key: str | None,
+        asked: object,
+    ) -> Recorded | GpuledgerError | None:
+        """What the key answered before, or what is decided now, appended."""
+        before = batch.by_key(actor.identity, key, asked) if key is not None else None
+        if before is not None:
+            return before
+        decision = self._decided(batch, decide, actor)
+        if isinstance(decision, Refusal):
+            return batch.refuse(decision, actor)
+        if decision is None:
             return None
-        payload = decode(event)
-        if getattr(payload, "asked", None) != asked:
-            raise KeyReused(key, event.seq)
-        return Recorded(event, payload)
+        waits = isinstance(decision, RequestQueued)  # the key is for the answer: the grant
+        return batch.append(decision, actor.identity, key=None if waits else key)
 
-    def refuse(self, refusal: Refusal, actor: Actor) -> Refused:
-        """Record a refusal, unless it is the actor's last one again within a minute."""
-        last = self.state.last_refusal(actor.identity)
-        facts = {name: getattr(refusal, name) for name in refusal.__struct_fields__}
-        reason = facts.pop("reason")
-        same = last is not None and all(
-            getattr(last, name) == getattr(refusal, name) for name in SAME
-        )
-        if last is not None and same and abs(self.now_us - last.clock_us) < REPEAT_US:
-            return Refused(reason, last.seq, **facts)
-        recorded = self.append(
-            RequestRefused(
-                refusal.act,
-                refusal.user,
-                reason,
-                by(actor),
-                refusal.asked,
-                refusal.asked_release,
-                refusal.asked_change,
-            ),
-            actor.identity,
-        )
-        return Refused(reason, recorded.event.seq, **facts)
+    def _decided(
+        self, batch: Batch, decide: Callable[[State, Actor, int], Decision], actor: Actor
+    ) -> Decision:
+        """The decision; before room is denied, those who hold it are looked at once more."""
+        who = self.with_groups(batch.state, actor)
+        decision = decide(batch.state, who, batch.at)
+        if isinstance(decision, Refusal) and self._looked_us != batch.now_us:
+            before = batch.state.seq
+            self._look(batch, actor, at_once=True)
+            if batch.state.seq > before:
+                return decide(batch.state, who, batch.at)
+        return decision
 
-    @property
-    def now_us(self) -> int:
-        """The wall clock as read in this turn (microseconds UTC)."""
-        return self._turn.now_us
-
-    def grants(self, allocations: Iterable[int]) -> list[Recorded]:
-        """The granted events with these ids."""
-        events = [next(iter(self._turn.read(seq - 1, seq))) for seq in allocations]
-        return [Recorded(event, decode(event)) for event in events]
-
-    def first_of(self, kind: str) -> int | None:
-        """The seq of the first event of that kind, if there is one."""
-        return next((event.seq for event in self._turn.read(0) if event.kind == kind), None)
-
-    def save(self) -> None:
-        """Save pieces and projections where that is due."""
-        self._keeping.save_if_due(self._turn)
-
-    def rebuild(self) -> Rebuilt:
-        """Drop snapshot and projections and save them anew, and compare."""
-        rebuilt = rebuild(self._turn, self._keeping)
-        self.state = self._keeping.state_at(self._turn)
-        return rebuilt
+    def _look(self, batch: Batch, actor: Actor, *, at_once: bool = False) -> None:
+        """End what is tied to processes that are gone, looking for them once a second at most."""
+        if self._gone is None or not (batch.state.docket.tied or batch.state.docket.waiting):
+            return
+        if at_once or abs(batch.now_us - self._looked_us) >= LOOK_US:
+            self._looked_us = batch.now_us
+            batch.sweep(actor, self._gone)

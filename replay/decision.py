@@ -1,57 +1,128 @@
-"""Decide: what an allocate gets, or why not. Pure: state, request and actor in, a record out.
+"""Decide: what an allocate gets, or why not. Pure: state, request, actor and time in, a record out.
 
-The answer is either the `AllocationGranted` to append or a `Refusal`; what is not
-well-formed for this pool (no such server, the name in use) is raised.
+The answer is the `AllocationGranted` to append, the `RequestQueued` of one who waits, or a
+`Refusal`; what is not well-formed for this pool (no such server, the name in use) is raised.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import msgspec
 
 from .actor import Actor
-from .catalogue import AllocationGranted
-from .errors import NoSuchServer, TaskInUse
-from .facts import Placed, Share, identity
+from .catalogue import AllocationGranted, RequestQueued
+from .errors import NoSuchProject, NoSuchServer, NotWaiting, TaskInUse
+from .facts import Placed, Record, Share, identity
+from .fit import candidates, exact, find_place, holders, momentary_reason, possible
 from .hosts import on_host
-from .piece import ServerPiece
-from .placement import divide, place, share, usual_cpus
-from .refusal import Free, Held, Refusal
+from .limit import Breach, Wish, breach, given_lease
+from .line import serve
+from .piece import WaitingPiece
+from .placement import place
+from .refusal import Ahead, Free, Refusal
 from .request import AllocateRequest
 from .rights import admin_by, by
 from .state import State
 
 SHOWN = 8
+WAITING_MENDS = ("drained", "no_gpus", "no_cpus", "fragmented", "waiting")
+"""The reasons that pass by themselves; a limit may too, as its breach tells."""
+
+
+class Holder(Record, frozen=True):
+    """For whom it is asked, by which right, and what follows from that."""
+
+    user: str
+    uid: int | None
+    sid: str | None
+    owner: str
+    permitted: bool
+    admin: str | None
+    project: str | None
+    lease: int | None
 
 
 def decide_allocate(
-    state: State, request: AllocateRequest, actor: Actor
+    state: State, request: AllocateRequest, actor: Actor, now_us: int
 ) -> AllocationGranted | Refusal:
-    """The grant for a request, or its refusal.
+    """The grant for a request, or its refusal. `request.waiting` is its place in the line.
 
-    Raises NoSuchServer, and TaskInUse where the holder runs a task of that name.
+    Raises NoSuchServer, NoSuchProject, TaskInUse where the holder runs or awaits a task of that
+    name, and NotWaiting where the request waits no longer.
     """
-    asked = request.asked
     request = _located(state, request)
+    _known(state, request.on)
+    holder = _holder(state, request, actor)
+    _name_is_free(state, request, holder)
+    reason, broken = _standing(state, request, holder, now_us)
+    shares = find_place(state, request) if reason is None else None
+    if shares is not None and state.docket.waiting:
+        shares = _in_turn(state, request, holder, now_us)
+        reason = "waiting" if shares is None else None
+    if shares is None:
+        reason = reason or momentary_reason(state, request)
+        return _refusal(state, request, holder.user, reason, broken)
+    asked = request.asked
+    return AllocationGranted(
+        asked.task, holder.user, shares, asked, by(actor, holder.admin), holder.uid, holder.sid,
+        holder.project, asked.note, request.imported,
+        lease=holder.lease, tie=request.tie, request=request.waiting,
+    )  # fmt: skip
+
+
+def decide_queued(
+    state: State, request: AllocateRequest, actor: Actor, now_us: int
+) -> AllocationGranted | RequestQueued | Refusal:
+    """The grant, a place in the line where waiting mends what stands in the way, or the refusal.
+
+    Raises as `decide_allocate`.
+    """
+    decision = decide_allocate(state, request, actor, now_us)
+    if not isinstance(decision, Refusal) or not waiting_mends(decision):
+        return decision
+    located = _located(state, request)
+    holder = _holder(state, located, actor)
+    return RequestQueued(
+        holder.user, request.asked, by(actor, holder.admin), holder.uid, holder.sid,
+        holder.project, priority(state, holder.project), located.on,
+        request.give_up, request.waiter, request.port,
+    )  # fmt: skip
+
+
+def waiting_mends(refusal: Refusal) -> bool:
+    """Whether the refused could be had later without anything else being asked for."""
+    broken = refusal.breach
+    return broken.passes if broken is not None else refusal.reason in WAITING_MENDS
+
+
+def priority(state: State, project: str | None) -> int:
+    """The place of a project's requests in the line: higher is served first."""
+    found = (one.priority for one in state.pool.projects if one.name == project)
+    return next(found, 0)
+
+
+def _holder(state: State, request: AllocateRequest, actor: Actor) -> Holder:
+    asked = request.asked
     named = asked.beneficiary is not None
     user = asked.beneficiary or actor.user
     uid, sid = (request.uid, request.sid) if named else (actor.uid, actor.sid)
-    _known(state, request.on)
     owner = identity(user, uid, sid)
     for_other = owner != actor.identity
-    running = dict(state.tasks(owner)).get(asked.task)
-    if running is not None:
-        raise TaskInUse(asked.task, user, running)
     admin = admin_by(state.pool.admins, actor) if for_other else None
-    shares = _place(state, request)
-    reason = _standing_reason(state, request, permitted=not for_other or admin is not None)
-    if reason is None and shares is not None:
-        return AllocationGranted(
-            asked.task, user, shares, asked, by(actor, admin), uid, sid,
-            asked.project, asked.note, request.imported,
-        )  # fmt: skip
-    return _refusal(state, request, user, reason or _momentary_reason(state, request))
+    project = _project(state, owner, asked.project)
+    imported = request.imported is not None
+    lease = None if imported else given_lease(state, owner, project, asked.lease)
+    permitted = not for_other or admin is not None
+    return Holder(user, uid, sid, owner, permitted, admin, project, lease)
+
+
+def _project(state: State, owner: str, asked: str | None) -> str | None:
+    """The project asked for, else the user's own. Raises NoSuchProject where there are others."""
+    pool = state.pool
+    if asked is None:
+        return next((one.project for one in pool.members if one.id == owner), None)
+    if pool.projects and all(one.name != asked for one in pool.projects):
+        raise NoSuchProject(asked, tuple(one.name for one in pool.projects))
+    return asked
 
 
 def _located(state: State, request: AllocateRequest) -> AllocateRequest:
@@ -77,172 +148,74 @@ def _known(state: State, on: tuple[Placed, ...]) -> None:
                 raise NoSuchServer(one.server, known, gpu)
 
 
-def _exact(request: AllocateRequest) -> bool:
-    return any(one.gpus is not None for one in request.on)
+def _name_is_free(state: State, request: AllocateRequest, holder: Holder) -> None:
+    task, waiting = request.asked.task, state.docket.waiting
+    running = dict(state.tasks(holder.owner)).get(task)
+    if running is not None:
+        raise TaskInUse(task, holder.user, running)
+    for piece in waiting.values():
+        if piece.owner == holder.owner and piece.asked.task == task and piece.id != request.waiting:
+            raise TaskInUse(task, holder.user, piece.id, waits=True)
+    if request.waiting is not None and request.waiting not in waiting:
+        raise NotWaiting(task, holder.user, request.waiting)
 
 
-def _candidates(state: State, request: AllocateRequest) -> tuple[list[ServerPiece], int]:
-    """The servers that come into question, and their bit set."""
-    if not request.on:
-        return state.fleet.servers, -1
-    among = state.fleet.among(one.server for one in request.on)
-    return [s for at, s in enumerate(state.fleet.servers) if among >> at & 1], among
+def _standing(
+    state: State, request: AllocateRequest, holder: Holder, now_us: int
+) -> tuple[str | None, Breach | None]:
+    """The reason that room alone would not mend: never, not_permitted or limit."""
+    if not possible(state, request):
+        return "never", None
+    if not holder.permitted:
+        return "not_permitted", None
+    wish = Wish(holder.owner, holder.user, holder.project, request, holder.lease)
+    broken = breach(state, wish, now_us)
+    return (None, None) if broken is None else ("limit", broken)
 
 
-def _place(state: State, request: AllocateRequest) -> tuple[Share, ...] | None:
-    """Where the request goes as things stand, or None."""
-    if _exact(request):
-        return _place_exactly(state, request)
-    asked = request.asked
-    gpus, cpus = asked.gpus // asked.servers, asked.cpus and asked.cpus // asked.servers
-    among = state.fleet.among(one.server for one in request.on) if request.on else -1
-    return place(state.fleet, asked.servers, gpus, cpus, among)
+def _in_turn(
+    state: State, request: AllocateRequest, holder: Holder, now_us: int
+) -> tuple[Share, ...] | None:
+    """What the request gets with those ahead of it in line served first, or None."""
+    line, number = state.docket.line(), request.waiting
+    if number is None:
+        number, first = state.seq + 1, priority(state, holder.project)
+        newcomer = WaitingPiece(
+            number, now_us, holder.owner, holder.user, request.asked, holder.project, first,
+            request.on,
+        )  # fmt: skip
+        line = sorted([*line, newcomer], key=lambda one: (-one.priority, one.id))
+    upto = next((at for at, piece in enumerate(line) if piece.id == number), -1)
+    return serve(state, line[: upto + 1], now_us).get(number)
 
 
-def _place_exactly(state: State, request: AllocateRequest) -> tuple[Share, ...] | None:
-    shares = _shares(state, request)
-    for one in shares:
-        server = state.server(one.server)
-        assert server is not None
-        taken = any(server.holder(gpu) or gpu in server.drained for gpu in one.gpus)
-        if taken or one.cpus > server.cpus_free:
-            return None
-    return shares
-
-
-def _shares(state: State, request: AllocateRequest) -> tuple[Share, ...]:
-    """The shares of a request that names each GPU, whether free or not."""
-    servers = [state.pieces["server:" + one.server] for one in request.on]
-    counts = tuple(len(one.gpus or ()) for one in request.on)
-    cpus = divide(request.asked.cpus, counts) if request.asked.cpus is not None else None
-    shares = []
-    for at, (one, server) in enumerate(zip(request.on, servers, strict=True)):
-        assert isinstance(server, ServerPiece)
-        assert one.gpus is not None
-        given = usual_cpus(server, len(one.gpus)) if cpus is None else cpus[at]
-        shares.append(share(server, one.gpus, given))
-    return tuple(shares)
-
-
-def _standing_reason(state: State, request: AllocateRequest, *, permitted: bool) -> str | None:
-    """The reason that no waiting would mend: never, not_permitted or limit."""
-    if not _possible(state, request):
-        return "never"
-    if not permitted:
-        return "not_permitted"
-    limit = state.pool.limits.gpus_per_task
-    return "limit" if limit is not None and request.asked.gpus > limit else None
-
-
-def _possible(state: State, request: AllocateRequest) -> bool:
-    """Whether the pool could do it with nothing held and nothing drained."""
-    asked = request.asked
-    if _exact(request):
-        return all(one.cpus <= _cpus(state, one.server) for one in _shares(state, request))
-    gpus, cpus = asked.gpus // asked.servers, (asked.cpus or 0) // asked.servers
-    if not request.on:
-        return state.fleet.could(asked.servers, gpus, cpus)
-    servers, _ = _candidates(state, request)
-    able = sum(1 for s in servers if len(s.holders) >= gpus and s.facts.cpus >= cpus)
-    return able >= asked.servers
-
-
-def _cpus(state: State, name: str) -> int:
-    server = state.server(name)
-    return server.facts.cpus if server is not None else 0
-
-
-def _momentary_reason(state: State, request: AllocateRequest) -> str:
-    """The reason that passes: drained, no_gpus, no_cpus or fragmented, the first that applies."""
-    asked = request.asked
-    servers, _ = _candidates(state, request)
-    if _room(servers, request, _undrained):
-        return "drained"
-    if _exact(request):
-        return "no_gpus" if _held(state, request) else "no_cpus"
-    if sum(server.free_count() for server in servers) < asked.gpus:
-        return "no_gpus"
-    lacking = asked.cpus is not None and sum(s.cpus_free for s in servers) < asked.cpus
-    if lacking or _room(servers, request, ServerPiece.free_count, cpus_matter=False):
-        return "no_cpus"
-    return "fragmented"
-
-
-def _undrained(server: ServerPiece) -> int:
-    return server.holders.count(0)
-
-
-def _room(
-    servers: list[ServerPiece],
-    request: AllocateRequest,
-    free: Callable[[ServerPiece], int],
-    *,
-    cpus_matter: bool = True,
-) -> bool:
-    """Whether it would fit, counting free GPUs by `free` and CPUs only where they matter."""
-    if _exact(request):
-        named = {one.server: one.gpus or () for one in request.on}
-        counts = tuple(len(gpus) for gpus in named.values())
-        cpus = request.asked.cpus
-        parts = None if cpus is None else dict(zip(named, divide(cpus, counts), strict=True))
-        return all(
-            not any(server.holder(gpu) for gpu in named[server.facts.name])
-            and server.cpus_free >= _wanted(server, named, parts)
-            for server in servers
-        )
-    asked = request.asked
-    gpus, cpus = asked.gpus // asked.servers, asked.cpus and asked.cpus // asked.servers
-    able = 0
-    for server in servers:
-        wanted = usual_cpus(server, gpus) if cpus is None else cpus
-        able += free(server) >= gpus and (not cpus_matter or server.cpus_free >= wanted)
-    return able >= asked.servers
-
-
-def _wanted(
-    server: ServerPiece, named: dict[str, tuple[int, ...]], parts: dict[str, int] | None
-) -> int:
-    name = server.facts.name
-    return usual_cpus(server, len(named[name])) if parts is None else parts[name]
-
-
-def _held(state: State, request: AllocateRequest) -> tuple[Held, ...]:
-    """The named GPUs that somebody holds."""
-    held = []
-    for one in request.on:
-        server = state.server(one.server)
-        for gpu in one.gpus or ():
-            number = server.holder(gpu) if server is not None else 0
-            piece = state.allocation(number)
-            if piece is not None:
-                held.append(Held(one.server, gpu, number, piece.task, piece.user))
-    return tuple(held)
-
-
-def _refusal(state: State, request: AllocateRequest, user: str, reason: str) -> Refusal:
-    asked = request.asked
-    servers, _ = _candidates(state, request)
+def _refusal(
+    state: State, request: AllocateRequest, user: str, reason: str, broken: Breach | None
+) -> Refusal:
+    servers, _ = candidates(state, request)
     free = [Free(s.facts.name, s.free_count(), s.cpus_free) for s in servers]
     most_first = sorted(free, key=lambda one: -one.gpus)
+    line = state.docket.line() if reason == "waiting" else ()
     return Refusal(
-        "allocate", reason, user, asked,
+        "allocate", reason, user, request.asked,
         free=tuple(one for one in most_first if one.gpus)[:SHOWN],
         gpus_free=sum(one.gpus for one in free),
         cpus_free=sum(one.cpus for one in free),
         largest=most_first[0].gpus if most_first else 0,
         servers=_spread(state, request),
-        held=_held(state, request),
-        limit=state.pool.limits.gpus_per_task if reason == "limit" else None,
+        held=holders(state, request),
+        breach=broken,
         most=max((len(server.holders) for server in servers), default=0),
+        ahead=tuple(Ahead(one.id, one.asked.task, one.user) for one in line[:SHOWN]),
     )  # fmt: skip
 
 
 def _spread(state: State, request: AllocateRequest) -> int | None:
     """The smallest number of servers over which the request would fit now, where there is one."""
     asked = request.asked
-    if _exact(request):
+    if exact(request):
         return None
-    _, among = _candidates(state, request)
+    _, among = candidates(state, request)
     for servers in range(asked.servers + 1, min(asked.gpus, len(state.pool.servers)) + 1):
         even = asked.gpus % servers == 0 and (asked.cpus or 0) % servers == 0
         cpus = asked.cpus and asked.cpus // servers

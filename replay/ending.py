@@ -5,9 +5,10 @@ from __future__ import annotations
 from .actor import Actor
 from .catalogue import AllocationReleased, LedgerReset
 from .errors import AmbiguousTask, NoSuchServer, NoSuchTask, ReasonNeeded
-from .facts import AskedChange, AskedRelease
+from .facts import AskedChange, AskedExtend, AskedRelease
+from .fit import Held
 from .piece import AllocationPiece
-from .refusal import Held, Refusal
+from .refusal import Refusal
 from .rights import admin_by, by, owns
 from .state import State
 
@@ -21,7 +22,7 @@ def decide_release(
     `--for USER`, or `--force` with a reason. Raises NoSuchTask, NoSuchServer,
     AmbiguousTask, ReasonNeeded.
     """
-    found = _found(state, asked, actor)
+    found = find(state, asked, actor)
     if not found and asked.if_held:
         return None
     if not found:
@@ -30,7 +31,7 @@ def decide_release(
     admin = admin_by(state.pool.admins, actor) if others else None
     meant = asked.force or asked.user is not None
     if others and (admin is None or not meant):
-        return _not_yours(asked, actor, others)
+        return not_yours("release", asked, actor, others)
     if others and asked.force and asked.reason is None:
         raise ReasonNeeded("release", tuple(piece.id for piece in others))
     return AllocationReleased(
@@ -45,7 +46,11 @@ def _named(asked: AskedRelease) -> str:
     return ", ".join(asked.tasks) if asked.tasks else "any task"
 
 
-def _found(state: State, asked: AskedRelease, actor: Actor) -> list[AllocationPiece]:
+def find(state: State, asked: AskedRelease, actor: Actor) -> list[AllocationPiece]:
+    """The running allocations that are meant, by their names or otherwise.
+
+    Raises NoSuchTask, NoSuchServer, AmbiguousTask.
+    """
     if asked.tasks:
         named = [_task(state, task, asked, actor) for task in asked.tasks]
         return list({piece.id: piece for piece in named if piece is not None}.values())
@@ -95,13 +100,18 @@ def _by_name(state: State, task: str, asked: AskedRelease, actor: Actor) -> list
     return [] if asked.if_held and not asked.force else named
 
 
-def _not_yours(asked: AskedRelease, actor: Actor, others: list[AllocationPiece]) -> Refusal:
+def not_yours(
+    act: str, asked: AskedRelease | AskedExtend, actor: Actor, others: list[AllocationPiece]
+) -> Refusal:
+    """The refusal of an act on allocations of others."""
     held = tuple(
         Held(share.server, share.gpus[0], piece.id, piece.task, piece.user)
         for piece in others
         for share in piece.servers[:1]
     )
-    return Refusal("release", "not_permitted", actor.user, asked_release=asked, held=held)
+    if isinstance(asked, AskedExtend):
+        return Refusal(act, "not_permitted", actor.user, asked_extend=asked, held=held)
+    return Refusal(act, "not_permitted", actor.user, asked_release=asked, held=held)
 
 
 def decide_reset(state: State, reason: str | None, actor: Actor) -> LedgerReset | Refusal:

@@ -5,7 +5,11 @@ GpuledgerError
 ├── Refused                well-formed, turned down; recorded     2, 4, 77 by reason
 ├── NoSuchTask             nothing of that name or id runs                3
 ├── NoSuchServer           no server, or no GPU of that index, in the pool    3
-├── TaskInUse              the actor already runs a task of that name        5
+├── NoSuchProject          the pool lists its projects, and not this one      3
+├── TaskInUse              the actor already runs or awaits a task of that name    5
+├── NoLease                what has no lease cannot be extended              5
+├── NotWaiting             nothing of that name or id waits in line           3
+├── WaitedInVain           not served in the time given                   124
 ├── AmbiguousTask          several users run a task of that name           5
 ├── ServerInUse            a pool change would end allocations              5
 ├── NotEmpty               an import into a ledger that has allocations      5
@@ -73,15 +77,61 @@ class NoSuchServer(GpuledgerError):
 
 
 class TaskInUse(GpuledgerError):
-    """`user` already runs `task` as allocation `allocation`."""
+    """`user` already runs `task` as allocation `allocation`, or `waits` in line with that id."""
 
     code = "task_in_use"
 
-    def __init__(self, task: str, user: str, allocation: int) -> None:
-        super().__init__(task=task, user=user, allocation=allocation)
+    def __init__(self, task: str, user: str, allocation: int, *, waits: bool = False) -> None:
+        super().__init__(task=task, user=user, allocation=allocation, waits=waits)
         self.task = task
         self.user = user
         self.allocation = allocation
+        self.waits = waits
+
+
+class NoSuchProject(GpuledgerError):
+    """The pool lists its projects, `known`, and `project` is none of them."""
+
+    code = "no_such_project"
+
+    def __init__(self, project: str, known: tuple[str, ...]) -> None:
+        super().__init__(project=project, known=known)
+        self.project = project
+        self.known = known
+
+
+class NoLease(GpuledgerError):
+    """`task`, allocation `allocation`, has no lease that could end later."""
+
+    code = "no_lease"
+
+    def __init__(self, task: str, allocation: int) -> None:
+        super().__init__(task=task, allocation=allocation)
+        self.task = task
+        self.allocation = allocation
+
+
+class NotWaiting(GpuledgerError):
+    """Request `request` for `task` of `user` waits no longer, or never did (`request` 0)."""
+
+    code = "not_waiting"
+
+    def __init__(self, task: str, user: str, request: int = 0) -> None:
+        super().__init__(task=task, user=user, request=request)
+        self.task = task
+        self.user = user
+        self.request = request
+
+
+class WaitedInVain(GpuledgerError):
+    """`task` was not served within `waited_s` seconds."""
+
+    code = "waited_in_vain"
+
+    def __init__(self, task: str, waited_s: int) -> None:
+        super().__init__(task=task, waited_s=waited_s)
+        self.task = task
+        self.waited_s = waited_s
 
 
 class AmbiguousTask(GpuledgerError):

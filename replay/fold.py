@@ -104,7 +104,7 @@ def _granted(pieces: Pieces, event: Event, grant: c.AllocationGranted) -> Effect
     until = None if grant.lease is None else event.at + grant.lease * SECOND_US
     fresh[f"allocation:{event.seq}"] = AllocationPiece(
         event.seq, grant.task, owner, grant.user, event.at, grant.servers,
-        grant.project, grant.note, grant.imported, until, grant.tie,
+        grant.project, grant.note, grant.imported, until, grant.tie, grant.request,
     )  # fmt: skip
     tasks_key = "tasks:" + owner
     before = pieces.get(tasks_key)

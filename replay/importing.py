@@ -8,7 +8,8 @@ import msgspec
 
 from ..ledger.errors import GpuledgerError
 from .actor import Actor
-from .allocator import Allocator, Batch
+from .allocator import Allocator
+from .batch import Batch
 from .catalogue import AllocationGranted, AllocationReleased, ImportRecorded, RequestRefused
 from .decision import decide_allocate
 from .errors import BadRequest, NoSuchServer, NotEmpty, Refused, TaskInUse
@@ -138,7 +139,7 @@ class _Import:
             return
         try:
             asked = request(row, self._seq)
-            decision = decide_allocate(self._batch.state, asked, self._actor)
+            decision = decide_allocate(self._batch.state, asked, self._actor, row.start)
         except (BadRequest, NoSuchServer, TaskInUse) as error:
             self._unusable.append(Unusable(row.line, row.job, _why(error)))
             return

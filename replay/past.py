@@ -146,9 +146,11 @@ def replayed(log: Readable, notices: list[str]) -> Past:
     return _follow(Past(log, State(), 0, [], []), log.read(0), notices)
 
 
-def on_server(log: Readable, server: str, notices: list[str]) -> tuple[State, list[Holding]]:
+def on_server(
+    log: Readable, server: str, notices: list[str], now_us: int
+) -> tuple[State, list[Holding]]:
     """The state, and every holding that a server ever had, in order of their ends, the running
-    last.
+    last. Leases that are due by `now_us` have ended.
     """
 
     def ask(conn: sqlite3.Connection) -> tuple[State, list[Event], list[Holding]]:
@@ -162,6 +164,7 @@ def on_server(log: Readable, server: str, notices: list[str]) -> tuple[State, li
         past = _follow(Past(log, state, 0, [], []), events, notices)
     except Misfit as misfit:
         past, holdings = _replayed(log, misfit, notices), []
+    past.fresh += past.state.lapse(max(now_us, past.state.head.at))
     every = [*holdings, *past.fresh, *past.open()]
     return past.state, [holding for holding in every if holding.server == server]
 
@@ -184,4 +187,4 @@ def states_at(
             break
         state.show(event, breaks)
     say(breaks, notices)
-    return (first if passed else state), state
+    return (first if passed else State(dict(state.pieces), state.head)), state

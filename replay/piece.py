@@ -88,7 +88,8 @@ class ServerPiece(Record, frozen=True):
 class AllocationPiece(Record, frozen=True):
     """An allocation that runs. `start` in microseconds UTC; `owner` is a stable identity.
 
-    `until` is when its lease ends (microseconds UTC), `tie` the processes that it ends with.
+    `until` is when its lease ends (microseconds UTC), `tie` the processes that it
+    ends with, `request` the one that waited for it.
     """
 
     id: int
@@ -102,6 +103,7 @@ class AllocationPiece(Record, frozen=True):
     imported: int | None = None
     until: int | None = None
     tie: Tie | None = None
+    request: int | None = None
 
 
 class WaitingPiece(Record, frozen=True):

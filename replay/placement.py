@@ -41,9 +41,19 @@ class Fleet:
                 return
         for key in touched:
             if key.startswith("server:"):
-                self._move(pieces[key])
+                self.put(pieces[key])
 
-    def _move(self, server: Piece) -> None:
+    def copy(self) -> Fleet:
+        """Another one of the same servers, to be moved on its own."""
+        other = Fleet(())
+        other.servers = self.servers[:]
+        other._position = self._position
+        other._free = self._free[:]
+        other._buckets = dict(self._buckets)
+        return other
+
+    def put(self, server: Piece) -> None:
+        """Take over one server."""
         assert isinstance(server, ServerPiece)
         at = self._position[server.facts.name]
         self.servers[at] = server

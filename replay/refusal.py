@@ -5,7 +5,9 @@ Where several reasons apply, the first in the order of `REASONS` counts.
 
 from __future__ import annotations
 
-from .facts import Asked, AskedChange, AskedRelease, Record
+from .facts import Asked, AskedChange, AskedExtend, AskedRelease, Record
+from .fit import Held
+from .limit import Breach
 
 REASONS = {
     "never": "this pool could not do it even when empty",
@@ -15,6 +17,7 @@ REASONS = {
     "no_gpus": "too few GPUs are free",
     "no_cpus": "too few CPUs are free",
     "fragmented": "enough is free, but not together",
+    "waiting": "it would fit, but others wait in line for it",
 }
 
 REPEAT_US = 60 * 1_000_000
@@ -29,12 +32,10 @@ class Free(Record, frozen=True):
     cpus: int
 
 
-class Held(Record, frozen=True):
-    """A named GPU that somebody holds."""
+class Ahead(Record, frozen=True):
+    """One who waits in line: the request's id, its task and user."""
 
-    server: str
-    gpu: int
-    allocation: int
+    request: int
     task: str
     user: str
 
@@ -44,8 +45,8 @@ class Refusal(Record, frozen=True):
 
     `free` lists the servers that matter, most free first, at most eight; `gpus_free`,
     `cpus_free` count what is free on all of them; `largest` is the most GPUs free on one
-    server; `servers` is a number of servers over which it would fit now; `limit` and
-    `most` tell what is allowed or possible.
+    server; `servers` is a number of servers over which it would fit now; `most` tells
+    what is possible, `breach` which limit stands in the way, `ahead` who waits, at most eight.
     """
 
     act: str
@@ -60,5 +61,7 @@ class Refusal(Record, frozen=True):
     largest: int = 0
     servers: int | None = None
     held: tuple[Held, ...] = ()
-    limit: int | None = None
+    breach: Breach | None = None
     most: int | None = None
+    asked_extend: AskedExtend | None = None
+    ahead: tuple[Ahead, ...] = ()

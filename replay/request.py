@@ -12,12 +12,13 @@ import unicodedata
 from collections import Counter
 
 from .errors import BadRequest
-from .facts import Asked, AskedRelease, Placed, Pool, Record, Server
+from .facts import Asked, AskedExtend, AskedRelease, Placed, Pool, Record, Server, Tie
 
 NAME_LENGTH = 64
 NOTE_LENGTH = 200
 KEY_LENGTH = 200
 MOST = 1_000_000
+LONGEST_S = 3_650 * 86_400
 DIGITS = 17
 """The longest `@id`: no seq has more than 16 digits."""
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}", re.ASCII).fullmatch
@@ -35,7 +36,9 @@ def placed_text(place: Placed) -> str:
 class AllocateRequest(Record, frozen=True):
     """An allocate, checked: `asked` word for word, `on` as places, the holder of `--for`.
 
-    `uid` and `sid` identify the beneficiary where the machine knows him.
+    `uid` and `sid` identify the beneficiary where the machine knows him. `tie` is what the
+    grant ends with. Of one who waits: `waiting` is the request's id once it stands in line,
+    `waiter` the process that waits, told at UDP port `port`, until `give_up` (microseconds UTC).
     """
 
     asked: Asked
@@ -43,6 +46,11 @@ class AllocateRequest(Record, frozen=True):
     uid: int | None = None
     sid: str | None = None
     imported: int | None = None
+    tie: Tie | None = None
+    waiting: int | None = None
+    waiter: Tie | None = None
+    port: int | None = None
+    give_up: int | None = None
 
 
 def name(field: str, value: str) -> str:
@@ -97,8 +105,32 @@ def count(field: str, value: int) -> int:
     return value
 
 
+def lease(field: str, value: int | None) -> int | None:
+    """A lease in seconds, at most ten years; None where none was asked for.
+
+    Raises BadRequest.
+    """
+    if value is not None and not 1 <= value <= LONGEST_S:
+        raise BadRequest(field, value, "a time such as 8h, from 1s to 10 years")
+    return value
+
+
+def extend(asked: AskedExtend) -> AskedExtend:
+    """The extension, checked and with its names composed. Raises BadRequest."""
+    if not asked.tasks:
+        raise BadRequest("what to extend", asked.tasks, "tasks or @ids")
+    lease("lease", asked.lease)
+    tasks = tuple(dict.fromkeys(_task(task) for task in asked.tasks))
+    return AskedExtend(tasks, asked.lease, asked.user, asked.force, reason(asked.reason))
+
+
 def allocate(
-    asked: Asked, on: tuple[Placed, ...] = (), *, uid: int | None = None, sid: str | None = None
+    asked: Asked,
+    on: tuple[Placed, ...] = (),
+    *,
+    uid: int | None = None,
+    sid: str | None = None,
+    tie: Tie | None = None,
 ) -> AllocateRequest:
     """The request, checked and with its names composed. Raises BadRequest."""
     checked = Asked(
@@ -111,6 +143,7 @@ def allocate(
         None if asked.project is None else name("project", asked.project),
         note("note", asked.note),
         asked.beneficiary,
+        lease("lease", asked.lease),
     )
     exact = _exact(on)
     if exact and checked.gpus != exact:
@@ -119,7 +152,7 @@ def allocate(
         raise BadRequest("servers", asked.servers, f"{len(on)}, as many as --on names")
     if not exact:
         _divides(checked)
-    return AllocateRequest(checked, on, uid, sid)
+    return AllocateRequest(checked, on, uid, sid, tie=tie)
 
 
 def _exact(on: tuple[Placed, ...]) -> int:

@@ -7,9 +7,16 @@ from collections.abc import Iterable, Iterator
 from ..ledger.chain import links
 from ..ledger.errors import BrokenChain
 from ..ledger.event import START, Event, Head
-from .fold import Effects, fold
+from .docket import Docket
+from .facts import Share
+from .fold import Effects, end, fold
+from .holding import Holding
 from .piece import POOL, AllocationPiece, Piece, PoolPiece, RefusalPiece, ServerPiece, TasksPiece
 from .placement import Fleet
+from .taking import give_back, take
+
+LEASE = "lease"
+"""The cause of an end that a lease made."""
 
 
 class State:
@@ -18,12 +25,13 @@ class State:
     `apply` moves it forward, one event at a time, and is the only thing that changes it.
     """
 
-    __slots__ = ("_fleet", "head", "pieces")
+    __slots__ = ("_docket", "_fleet", "head", "pieces")
 
     def __init__(self, pieces: dict[str, Piece] | None = None, head: Head = START) -> None:
         self.pieces: dict[str, Piece] = {} if pieces is None else pieces
         self.head = head
         self._fleet: Fleet | None = None
+        self._docket: Docket | None = None
 
     def apply(self, event: Event) -> Effects:
         """Fold one event in, hashed again; raises BrokenChain where it is not the next one."""
@@ -43,9 +51,51 @@ class State:
         """Fold one event in unchecked: one that this process has just sealed."""
         effects = fold(self.pieces, event)
         self.head = Head(event.seq, event.hash, event.at)
-        if self._fleet is not None:
-            self._fleet.follow(self.pieces, effects.touched)
+        self._follow(effects.touched)
         return effects
+
+    def _follow(self, touched: Iterable[str]) -> None:
+        if self._fleet is not None:
+            self._fleet.follow(self.pieces, touched)
+        if self._docket is not None:
+            self._docket.follow(self.pieces, touched)
+
+    def lapse(self, now_us: int) -> list[Holding]:
+        """End the leases that are due by `now_us`, for a reader who writes nothing.
+
+        Returns the holdings that ended, each at its lease's end. The head stays where it is.
+        """
+        closed = []
+        while (due := self.docket.due(now_us)) is not None:
+            until, number = due
+            touched, holdings = end(self.pieces, until, (number,), (LEASE, None))
+            closed += holdings
+            self._follow(touched)
+        return closed
+
+    def trial(self) -> State:
+        """A copy for finding out what would be: moving it leaves this one as it is."""
+        copy = State(dict(self.pieces), self.head)
+        copy._fleet = self.fleet.copy()
+        return copy
+
+    def take(self, shares: Iterable[Share], number: int) -> None:
+        """In a trial: let `number` hold these shares."""
+        self._move((share, take(self._held(share), share, number)) for share in shares)
+
+    def give(self, shares: Iterable[Share]) -> None:
+        """In a trial: let nobody hold these shares."""
+        self._move((share, give_back(self._held(share), share)) for share in shares)
+
+    def _held(self, share: Share) -> ServerPiece:
+        server = self.pieces["server:" + share.server]
+        assert isinstance(server, ServerPiece)
+        return server
+
+    def _move(self, moves: Iterable[tuple[Share, ServerPiece]]) -> None:
+        for share, server in moves:
+            self.pieces["server:" + share.server] = server
+            self.fleet.put(server)
 
     @property
     def seq(self) -> int:
@@ -69,6 +119,13 @@ class State:
         if self._fleet is None:
             self._fleet = Fleet(self.servers())
         return self._fleet
+
+    @property
+    def docket(self) -> Docket:
+        """Leases, ties, projects and the line, by what they are looked up for."""
+        if self._docket is None:
+            self._docket = Docket(self.pieces)
+        return self._docket
 
     def servers(self) -> Iterator[ServerPiece]:
         """The pool's servers in pool order."""

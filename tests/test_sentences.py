@@ -22,7 +22,8 @@ from gpuledger.cli.tomlfile import BadConfiguration
 from gpuledger.ledger.errors import GpuledgerError
 from gpuledger.replay.errors import BadRequest, Refused
 from gpuledger.replay.facts import Asked, AskedRelease
-from gpuledger.replay.refusal import REASONS, Free, Held, Refusal
+from gpuledger.replay.fit import Held
+from gpuledger.replay.refusal import REASONS, Free, Refusal
 
 DESIGNED = {0, 1, 2, 3, 4, 5, 65, 74, 75, 77, 78, 124, 130, 141}
 GOLDEN = Path(__file__).parent / "transcripts" / "sentences.txt"

@@ -16,7 +16,7 @@ from ...words import _, ids
 from .diff import kept_line
 
 if TYPE_CHECKING:
-    from ....replay.allocator import Recorded
+    from ....replay.batch import Recorded
 
 EXAMPLES = """
 gpuledger pool apply pool.toml --reason 'two servers more'

@@ -1,0 +1,67 @@
+"""Decide cancellations: requests that leave the line without being served. Pure."""
+
+from __future__ import annotations
+
+from .actor import Actor
+from .catalogue import RequestCancelled
+from .errors import AmbiguousTask, NotWaiting, ReasonNeeded
+from .facts import AskedRelease
+from .fit import Held
+from .piece import WaitingPiece
+from .refusal import Refusal
+from .rights import admin_by, by
+from .state import State
+
+
+def decide_cancel(
+    state: State, asked: AskedRelease, actor: Actor
+) -> RequestCancelled | Refusal | None:
+    """The cancellation, all or nothing; None where `--if-held` found none waiting.
+
+    One's own requests need nothing; those of others an admin who says so, as for a release.
+    Raises NotWaiting, AmbiguousTask, ReasonNeeded.
+    """
+    found = _found(state, asked, actor)
+    if not found and asked.if_held:
+        return None
+    if not found:
+        raise NotWaiting(", ".join(asked.tasks) or "any task", asked.user or actor.user)
+    others = [piece for piece in found if piece.owner != actor.identity]
+    admin = admin_by(state.pool.admins, actor) if others else None
+    if others and (admin is None or not (asked.force or asked.user is not None)):
+        held = tuple(Held("", 0, one.id, one.asked.task, one.user) for one in others)
+        return Refusal("cancel", "not_permitted", actor.user, asked_release=asked, held=held)
+    if others and asked.force and asked.reason is None:
+        raise ReasonNeeded("cancel", tuple(piece.id for piece in others))
+    return RequestCancelled(
+        by(actor, admin), tuple(piece.id for piece in found),
+        "admin" if others else "owner", asked, asked.reason,
+    )  # fmt: skip
+
+
+def _found(state: State, asked: AskedRelease, actor: Actor) -> list[WaitingPiece]:
+    line = state.docket.line()
+    if asked.tasks:
+        named = [_named(line, task, asked, actor) for task in asked.tasks]
+        return list({one.id: one for one in named if one is not None}.values())
+    if asked.user is not None:
+        return [one for one in line if one.user == asked.user]
+    return [one for one in line if one.owner == actor.identity]
+
+
+def _named(
+    line: list[WaitingPiece], task: str, asked: AskedRelease, actor: Actor
+) -> WaitingPiece | None:
+    if task.startswith("@"):
+        number = int(task[1:])
+        found = [one for one in line if one.id == number and asked.user in (None, one.user)]
+    else:
+        found = [one for one in line if one.asked.task == task]
+        mine = [one for one in found if one.owner == actor.identity]
+        theirs = [one for one in found if one.user == asked.user]
+        found = theirs if asked.user is not None else mine or found
+    if len(found) > 1:
+        raise AmbiguousTask(task, tuple(one.id for one in found), tuple(one.user for one in found))
+    if not found and not asked.if_held:
+        raise NotWaiting(task, asked.user or actor.user)
+    return found[0] if found else None

@@ -1,0 +1,238 @@
+"""Limits: what a task, a user and a project may have at most, and when more could fit. Pure.
+
+A user's or a project's own limits override everybody's, one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from .facts import Cap, Record
+from .fit import wanted_cpus
+from .piece import AllocationPiece, PoolPiece
+from .request import AllocateRequest
+from .spent import HOUR_US, SECOND_US, counted, since
+from .state import State
+
+HOUR_S = 3_600
+
+
+class Wish(Record, frozen=True):
+    """What is asked for, as limits see it, by whom; `lease` in seconds."""
+
+    owner: str
+    user: str
+    project: str | None
+    request: AllocateRequest
+    lease: int | None
+
+    @property
+    def gpus(self) -> int:
+        """How many GPUs in all."""
+        return self.request.asked.gpus
+
+
+class Breach(Record, frozen=True):
+    """A limit that a request would break.
+
+    `scope` is `task`, `user` or `project`, and `who` its name; `what` is `gpus`, `cpus`,
+    `gpu_hours` or `lease`, of which `used` and `asked` together are above `allowed`: counts,
+    or seconds (GPU-seconds in the last `window` seconds). `free_at` is when it could fit
+    (microseconds UTC), where that is known.
+    """
+
+    scope: str
+    who: str
+    what: str
+    allowed: int
+    used: int
+    asked: int
+    window: int | None = None
+    free_at: int | None = None
+
+    @property
+    def passes(self) -> bool:
+        """Whether waiting mends it."""
+        return self.what != "lease" and self.asked <= self.allowed
+
+
+def cap_of_user(state: State, owner: str) -> Cap:
+    """What the user with this identity may have at most."""
+    own = next((one.cap for one in state.pool.members if one.id == owner), None)
+    return _merged(own, state.pool.limits.user)
+
+
+def cap_of_project(state: State, name: str) -> Cap:
+    """What the project of this name may have at most."""
+    own = next((one.cap for one in state.pool.projects if one.name == name), None)
+    return _merged(own, state.pool.limits.project)
+
+
+def _merged(own: Cap | None, general: Cap) -> Cap:
+    if own is None or own == Cap():
+        return general
+    if general == Cap():
+        return own
+    names = Cap.__struct_fields__
+    firsts = {name: getattr(own, name) for name in names if getattr(own, name) is not None}
+    return msgspec.structs.replace(general, **firsts)
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """One scope's limits for one request: whose, the cap, the allocations counted, the key of
+    what ended.
+    """
+
+    name: str
+    who: str
+    cap: Cap
+    running: tuple[AllocationPiece, ...]
+    spent: str
+
+
+def scopes(state: State, owner: str, user: str, task: str, project: str | None) -> Iterator[Scope]:
+    """The scopes in which something is limited: task, user, project."""
+    limits = state.pool.limits
+    if limits.task != Cap():
+        yield Scope("task", task, limits.task, (), f"spent:task:{owner}/{task}")
+    cap = cap_of_user(state, owner)
+    if cap != Cap():
+        ids = (number for _, number in state.tasks(owner))
+        yield Scope("user", user, cap, _pieces(state, ids), "spent:user:" + owner)
+    cap = Cap() if project is None else cap_of_project(state, project)
+    if project is not None and cap != Cap():
+        found = (number for number, name in state.docket.projects.items() if name == project)
+        yield Scope("project", project, cap, _pieces(state, found), "spent:project:" + project)
+
+
+def _pieces(state: State, ids: Iterable[int]) -> tuple[AllocationPiece, ...]:
+    pieces = (state.allocation(number) for number in ids)
+    return tuple(piece for piece in pieces if piece is not None)
+
+
+def limited(pool: PoolPiece) -> bool:
+    """Whether the pool limits anything beside the GPUs of one task."""
+    caps = (pool.limits.task, pool.limits.user, pool.limits.project)
+    return bool(pool.members or pool.projects) or any(cap != Cap() for cap in caps)
+
+
+def given_lease(state: State, owner: str, project: str | None, asked: int | None) -> int | None:
+    """The lease that a request gets, in seconds: as asked, else the default, else the longest."""
+    if asked is not None or not limited(state.pool):
+        return asked
+    caps = _caps(state, owner, project)
+    default = next((cap.default_lease for cap in caps if cap.default_lease is not None), None)
+    most = longest_lease(state, owner, project)
+    return min((one for one in (default, most) if one is not None), default=None)
+
+
+def longest_lease(state: State, owner: str, project: str | None) -> int | None:
+    """The longest lease that any scope allows, in seconds."""
+    leases = (cap.lease for cap in _caps(state, owner, project))
+    return min((lease for lease in leases if lease is not None), default=None)
+
+
+def _caps(state: State, owner: str, project: str | None) -> tuple[Cap, ...]:
+    pool = state.pool
+    user = cap_of_user(state, owner)
+    if project is None:
+        return user, pool.limits.task
+    return user, cap_of_project(state, project), pool.limits.task
+
+
+def breach(state: State, wish: Wish, now_us: int) -> Breach | None:
+    """The first limit that the request would break; one that never mends before one that does."""
+    pool, task = state.pool, wish.request.asked.task
+    most = pool.limits.gpus_per_task
+    if most is not None and wish.gpus > most:
+        return Breach("task", task, "gpus", most, 0, wish.gpus)
+    if not limited(pool):
+        return None
+    found = [
+        one
+        for scope in scopes(state, wish.owner, wish.user, task, wish.project)
+        for one in _breaches(state, scope, wish, now_us)
+    ]
+    return min(found, key=lambda one: one.passes, default=None)
+
+
+def _breaches(state: State, scope: Scope, wish: Wish, now_us: int) -> Iterator[Breach]:
+    cap = scope.cap
+    for what, allowed in (("gpus", cap.gpus), ("cpus", cap.cpus)):
+        if allowed is None:
+            continue
+        asked = wish.gpus if what == "gpus" else wanted_cpus(state, wish.request)
+        used = sum(held(piece, what) for piece in scope.running)
+        if used + asked > allowed:
+            free_at = _room_at(scope.running, what, used + asked - allowed)
+            yield Breach(scope.name, scope.who, what, allowed, used, asked, free_at=free_at)
+    if cap.lease is not None and wish.lease is not None and wish.lease > cap.lease:
+        yield Breach(scope.name, scope.who, "lease", cap.lease, 0, wish.lease)
+    if cap.gpu_hours is not None:
+        yield from _hours(state, scope, cap.gpu_hours * HOUR_S, wish, now_us)
+
+
+def held(piece: AllocationPiece, what: str) -> int:
+    """How many `gpus` or `cpus` an allocation holds."""
+    if what == "cpus":
+        return sum(share.cpus for share in piece.servers)
+    return sum(len(share.gpus) for share in piece.servers)
+
+
+def _room_at(running: tuple[AllocationPiece, ...], what: str, lacking: int) -> int | None:
+    """When leases will have ended that hold as many as are lacking; None where none tell."""
+    for piece in sorted(running, key=lambda one: one.until or 0):
+        if piece.until is None:
+            continue
+        lacking -= held(piece, what)
+        if lacking <= 0:
+            return piece.until
+    return None
+
+
+def used_s(state: State, scope: Scope, at_us: int) -> int:
+    """GPU-seconds in the window that ends at `at_us`, running leases to their ends."""
+    first = at_us - counted(scope.cap) * SECOND_US
+    total = since(state.pieces.get(scope.spent), first)
+    for piece in scope.running:
+        end = at_us if piece.until is None else piece.until
+        total += held(piece, "gpus") * max(0, end - max(first, piece.start))
+    return total // SECOND_US
+
+
+def _hours(state: State, scope: Scope, allowed: int, wish: Wish, now_us: int) -> Iterator[Breach]:
+    asked = wish.gpus * (wish.lease or 0)
+
+    def fits(used: int) -> bool:
+        return used + asked <= allowed and used < allowed
+
+    used = used_s(state, scope, now_us)
+    if fits(used):
+        return
+    window = counted(scope.cap)
+    later = range(now_us // HOUR_US + 1, (now_us + window * SECOND_US) // HOUR_US + 2)
+    hours = (hour * HOUR_US for hour in later)
+    free_at = None
+    if asked <= allowed:
+        free_at = next((at for at in hours if fits(used_s(state, scope, at))), None)
+    yield Breach(scope.name, scope.who, "gpu_hours", allowed, used, asked, window, free_at)
+
+
+def breach_of_extension(
+    state: State, piece: AllocationPiece, until: int, now_us: int
+) -> Breach | None:
+    """The limit that a running allocation breaks if its lease ends at `until`; an admin's too."""
+    left = -(-(until - now_us) // SECOND_US)
+    for scope in scopes(state, piece.owner, piece.user, piece.task, piece.project):
+        cap = scope.cap
+        if cap.lease is not None and left > cap.lease:
+            return Breach(scope.name, scope.who, "lease", cap.lease, 0, left)
+        if cap.gpu_hours is not None:
+            used = used_s(state, scope, now_us)
+            more = held(piece, "gpus") * (until - (piece.until or now_us)) // SECOND_US
+            allowed, window = cap.gpu_hours * HOUR_S, counted(cap)
+            if used + more > allowed:
+                return Breach(scope.name, scope.who, "gpu_hours", allowed, used, more, window)
+    return None
