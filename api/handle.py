@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -27,16 +26,12 @@ from gpuledger.replay.facts import Asked, AskedExtend, AskedRelease, Placed, Poo
 from gpuledger.replay.past import load_state, state_at
 from gpuledger.replay.piece import WaitingPiece
 from gpuledger.replay.state import State
-from gpuledger.reports import Reports
+from gpuledger.upkeep import Upkeep
 
 __all__ = ["Allocation", "Ledger", "Released", "init", "open"]
 
-if TYPE_CHECKING:
-    from gpuledger.replay.importing import Imported, Source
-    from gpuledger.replay.rebuilding import Rebuilt
 
-
-class Ledger(Reports):
+class Ledger(Upkeep):
     """An open ledger. Threads may share it; a forked child may go on with it.
 
     `once` is for a program that writes a single time. `notices` are sentences about what
@@ -193,39 +188,6 @@ class Ledger(Reports):
         if ended is None:
             return Released(self.log.head().seq, self._clock(), ())
         return Released(ended.release.event.seq, ended.release.event.at, ended.grants)
-
-    def reset(self, reason: str | None = None) -> Recorded:
-        """End every allocation; for admins. Raises Refused, ReasonNeeded."""
-        return self._allocator.reset(self.actor, requests.reason(reason))
-
-    def pool_apply(
-        self, pool: Pool, *, remove: bool = False, force: bool = False, reason: str | None = None
-    ) -> Recorded | None:
-        """Make the pool what `pool` says; None where it is. Raises Refused, ServerInUse,
-        ReasonNeeded.
-        """
-        pool, why = requests.pool(pool), requests.reason(reason)
-        return self._allocator.apply_pool(pool, self.actor, remove=remove, force=force, reason=why)
-
-    def drain(self, on: tuple[Placed, ...], reason: str | None = None) -> Recorded | None:
-        """No new work there; None where all of it is drained. Raises Refused, NoSuchServer."""
-        return self._allocator.drain(requests.places(on), self.actor, requests.reason(reason))
-
-    def resume(self, on: tuple[Placed, ...], reason: str | None = None) -> Recorded | None:
-        """New work there again; None where none was drained. Raises Refused, NoSuchServer."""
-        return self._allocator.resume(requests.places(on), self.actor, requests.reason(reason))
-
-    def import_trace(
-        self, source: Source, progress: Callable[[int, int], None] | None = None
-    ) -> Imported:
-        """Import a past that lies elsewhere; for admins. Raises Refused, NotEmpty."""
-        from gpuledger.replay.importing import import_trace
-
-        return import_trace(self._allocator, source, self.actor, progress)
-
-    def rebuild(self) -> Rebuilt:
-        """Make snapshot and projections anew from the log, and tell whether they were right."""
-        return self._allocator.rebuild()
 
     def state(self, at: int | None = None) -> State:
         """The state now, or at a past instant: every event with a time up to and at `at`.

@@ -11,10 +11,10 @@ from brute_force import Bench, Wish, best, every_way, reason
 from chronicle import ROOT_DID, Chronicle
 from gpuledger.replay import request as requests
 from gpuledger.replay.actor import Actor
-from gpuledger.replay.catalogue import AllocationGranted, PoolDrained
+from gpuledger.replay.catalogue import AllocationGranted, PoolDrained, RequestQueued
 from gpuledger.replay.decision import decide_allocate
 from gpuledger.replay.errors import BadRequest, NoSuchServer, TaskInUse
-from gpuledger.replay.facts import Asked, Card, Limits, Place, Placed, Pool, Server, Share
+from gpuledger.replay.facts import Asked, By, Card, Limits, Place, Placed, Pool, Server, Share
 from gpuledger.replay.refusal import REASONS, Refusal
 from gpuledger.replay.request import AllocateRequest
 from gpuledger.replay.state import State
@@ -38,7 +38,7 @@ def request(wish: Wish, *, beneficiary: str | None = None) -> AllocateRequest:
 
 
 def decide(state: State, wish: Wish, actor: Actor = ADA) -> AllocationGranted | Refusal:
-    return decide_allocate(state, request(wish), actor)
+    return decide_allocate(state, request(wish), actor, 0)
 
 
 def refused(state: State, wish: Wish) -> Refusal:
@@ -53,7 +53,7 @@ def test_the_answer_is_that_of_the_model(asking: Asking) -> None:
     drawn, wish, limit, for_another = asking
     state = drawn_pools.chronicle(drawn, limit=limit).state
     asked = request(wish, beneficiary="bob" if for_another else None)
-    answer = decide_allocate(state, asked, ADA)
+    answer = decide_allocate(state, asked, ADA, 0)
     why = reason(drawn, wish, permitted=not for_another, limit=limit)
     if isinstance(answer, Refusal):
         assert answer.reason == why
@@ -114,8 +114,8 @@ def test_the_reasons_have_their_order() -> None:
     """Where several reasons apply, the first of the closed set counts, one after the other."""
     full = drawn_pools.chronicle([Bench("s0", {0: 1, 1: None}, 4, 0, {1})], limit=1)
     state, wish = full.state, Wish(3)
-    order = [decide_allocate(state, request(wish, beneficiary="bob"), ADA)]
-    order.append(decide_allocate(state, request(Wish(2), beneficiary="bob"), ADA))
+    order = [decide_allocate(state, request(wish, beneficiary="bob"), ADA, 0)]
+    order.append(decide_allocate(state, request(Wish(2), beneficiary="bob"), ADA, 0))
     order.append(decide(state, Wish(2)))
     held = [
         drawn_pools.chronicle([Bench("s0", {0: None}, 4, 4, {0})]),
@@ -125,6 +125,9 @@ def test_the_reasons_have_their_order() -> None:
     order += [decide(one.state, Wish(1)) for one in held]
     split = [Bench("s0", {0: 1, 1: None}, 4, 2), Bench("s1", {0: 1, 1: None}, 4, 2)]
     order.append(decide(drawn_pools.chronicle(split).state, Wish(2)))
+    line = Chronicle(pool(1, 4, 32))
+    line.add(RequestQueued("bob", Asked("big", 4), By("bob", 1002), 1002))
+    order.append(decide(line.state, Wish(1)))
     found = [one.reason for one in order if isinstance(one, Refusal)]
     assert found == list(REASONS)
 
@@ -156,7 +159,8 @@ def test_a_limit_counts_the_whole_request() -> None:
     """`gpus_per_task` limits the total over all servers, and its number is told."""
     state = Chronicle(pool(2, 4, 32, gpus_per_task=3)).state
     answer = refused(state, Wish(4, servers=2))
-    assert (answer.reason, answer.limit) == ("limit", 3)
+    assert answer.breach is not None
+    assert (answer.reason, answer.breach.allowed) == ("limit", 3)
 
 
 def test_a_name_is_taken_per_holder() -> None:
@@ -186,11 +190,11 @@ def test_here_is_this_hosts_server() -> None:
     facts = (server("s0"), Server("named", 32, server("x").gpus, "box.lab.example"))
     state = Chronicle(Pool(facts, Limits())).state
     for host, found in {"s0": "s0", "s0.lab": "s0", "BOX": "named", "named": "named"}.items():
-        answer = decide_allocate(state, requests.allocate(Asked("new", 1, here=host)), ADA)
+        answer = decide_allocate(state, requests.allocate(Asked("new", 1, here=host)), ADA, 0)
         assert isinstance(answer, AllocationGranted)
         assert [share.server for share in answer.servers] == [found]
     with pytest.raises(NoSuchServer):
-        decide_allocate(state, requests.allocate(Asked("new", 1, here="elsewhere")), ADA)
+        decide_allocate(state, requests.allocate(Asked("new", 1, here="elsewhere")), ADA, 0)
 
 
 def test_a_drained_gpu_is_not_given() -> None:

@@ -17,10 +17,15 @@ BELOW = {
     "cli": {"ledger", "replay", "api", "cli"},
 }
 # The two doors that lead up: `python -m gpuledger` is the command line, and a handle that is
-# told neither who asks nor where the ledger lies finds both as a command does.
+# told neither who asks nor where the ledger lies finds both as a command does, and looks after
+# processes as it does.
 DOORS = {
     "gpuledger.__main__": {"gpuledger.cli.entry"},
-    "gpuledger.handle": {"gpuledger.cli.actor", "gpuledger.cli.location"},
+    "gpuledger.handle": {
+        "gpuledger.cli.actor",
+        "gpuledger.cli.location",
+        "gpuledger.cli.process",
+    },
 }
 
 # Only these parts of replay touch the world: the one write path with its first act and what it

@@ -1,0 +1,61 @@
+"""The keeping half of a ledger handle: what admins do to the pool and to the ledger as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from gpuledger.replay import request as requests
+from gpuledger.replay.actor import Actor
+from gpuledger.replay.allocator import Allocator
+from gpuledger.replay.batch import Recorded
+from gpuledger.replay.facts import Placed, Pool
+from gpuledger.reports import Reports
+
+if TYPE_CHECKING:
+    from gpuledger.replay.importing import Imported, Source
+    from gpuledger.replay.rebuilding import Rebuilt
+
+
+class Upkeep(Reports):
+    """Reset, the pool, drains, imports, rebuilding. Each is one turn."""
+
+    _allocator: Allocator
+
+    @property
+    def actor(self) -> Actor:
+        """Who acts."""
+        raise NotImplementedError
+
+    def reset(self, reason: str | None = None) -> Recorded:
+        """End every allocation; for admins. Raises Refused, ReasonNeeded."""
+        return self._allocator.reset(self.actor, requests.reason(reason))
+
+    def pool_apply(
+        self, pool: Pool, *, remove: bool = False, force: bool = False, reason: str | None = None
+    ) -> Recorded | None:
+        """Make the pool what `pool` says; None where it is. Raises Refused, ServerInUse,
+        ReasonNeeded.
+        """
+        pool, why = requests.pool(pool), requests.reason(reason)
+        return self._allocator.apply_pool(pool, self.actor, remove=remove, force=force, reason=why)
+
+    def drain(self, on: tuple[Placed, ...], reason: str | None = None) -> Recorded | None:
+        """No new work there; None where all of it is drained. Raises Refused, NoSuchServer."""
+        return self._allocator.drain(requests.places(on), self.actor, requests.reason(reason))
+
+    def resume(self, on: tuple[Placed, ...], reason: str | None = None) -> Recorded | None:
+        """New work there again; None where none was drained. Raises Refused, NoSuchServer."""
+        return self._allocator.resume(requests.places(on), self.actor, requests.reason(reason))
+
+    def import_trace(
+        self, source: Source, progress: Callable[[int, int], None] | None = None
+    ) -> Imported:
+        """Import a past that lies elsewhere; for admins. Raises Refused, NotEmpty."""
+        from gpuledger.replay.importing import import_trace
+
+        return import_trace(self._allocator, source, self.actor, progress)
+
+    def rebuild(self) -> Rebuilt:
+        """Make snapshot and projections anew from the log, and tell whether they were right."""
+        return self._allocator.rebuild()
