@@ -49,11 +49,25 @@ def settle(pool: Any, running: Any, server: Any, there: bool) -> None:
     pool[name] = server["cpus"], cards
 
 
+def stand(running: Any, seq: int, kind: str, data: Any) -> None:
+    """Requests wait beside what runs, holding nothing; raise where what is named does not."""
+    for number in data.get("requests", []):
+        del running[number, "waits"]
+    running.pop((data.get("request"), "waits"), None)
+    if kind == "request.queued":
+        running[seq, "waits"] = []
+    longer = [one["allocation"] for one in data.get("extensions", [])]
+    if len(set(longer)) < len(longer) or not set(longer) <= running.keys():
+        raise ValueError("what is extended does not run, or is named twice")
+
+
 def fold(pool: Any, running: Any, seq: int, kind: str, data: Any) -> None:
     """Change pool and running allocations as the event says; raise where it is void."""
+    stand(running, seq, kind, data)
     for number in [*data.get("allocations", []), *data.get("ended", [])]:
         del running[number]
-    if (kind == "ledger.reset" and running) or (kind == "ledger.created" and pool):
+    left = [number for number in running if type(number) is int]
+    if (kind == "ledger.reset" and left) or (kind == "ledger.created" and pool):
         raise ValueError("it leaves allocations, or there is a pool already")
     if kind == "allocation.granted":
         running[seq] = data["servers"]

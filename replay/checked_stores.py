@@ -59,7 +59,10 @@ def _header(conn: sqlite3.Connection) -> Header | None:
 
 
 class StoreCheck:
-    """Follows a fold and compares. A store that is wholly empty is no problem: it is a cache."""
+    """Follows a fold and compares. A store that is wholly empty is no problem: it is a cache.
+
+    Nor is one that an earlier release left, which the next writer makes anew.
+    """
 
     def __init__(self, log: Reading, problems: list[Problem]) -> None:
         self._problems = problems
@@ -71,15 +74,17 @@ class StoreCheck:
         self._number = {"holdings": 0, "capacity": 0}
         self._unread: set[str] = set()
         self._compared = False
+        self._earlier = False
         problems += table_problems(log)
         try:
             log.reading(self._take)
         except (Misfit, GpuledgerError) as misfit:
             problems.append(Problem(None, "snapshot", getattr(misfit, "why", str(misfit))))
             return
-        for table in self._number:
-            self._rows[table] = _stored(log, table)
-            self._next(table)
+        if not self._earlier:
+            for table in self._number:
+                self._rows[table] = _stored(log, table)
+                self._next(table)
 
     def _take(self, conn: sqlite3.Connection) -> None:
         header = _header(conn)
@@ -88,6 +93,9 @@ class StoreCheck:
         ).fetchall()
         if header is None and rows:
             raise Misfit("the snapshot's header is missing")
+        self._earlier = header is not None and header.fold < FOLD_VERSION
+        if self._earlier:  # by the rules of an earlier release: nobody believes it, nothing fits
+            return
         self._header = header
         self._pieces = {_text(key): (value, digest) for key, value, digest in rows}
 

@@ -8,7 +8,7 @@ from .catalogue import LedgerCreated, PoolChanged
 from .facts import Place, Server
 from .holding import Capacity
 from .piece import POOL, Piece, PoolPiece, ServerPiece
-from .spent import longest
+from .spent import forget, longest
 from .taking import Impossible
 
 Pieces = MutableMapping[str, Piece]
@@ -77,9 +77,10 @@ def change_pool(pieces: Pieces, at: int, change: PoolChanged) -> tuple[list[str]
         before = pieces.get("server:" + server.name)
         ended = before.ended if isinstance(before, ServerPiece) else 0
         pieces["server:" + server.name] = _empty(_sound(server), ended)
-    pieces[POOL] = _frame(pool, tuple(names), change)
+    pieces[POOL] = frame = _frame(pool, tuple(names), change)
     moved = [*change.removed, *(s.name for s in change.changed), *(s.name for s in change.added)]
     keys = [POOL, *("server:" + name for name in moved)]
+    keys += _uncounted(pieces, frame.window)
     return keys, [capacity(pieces, name, at) for name in dict.fromkeys(moved)]
 
 
@@ -89,6 +90,11 @@ def _frame(pool: PoolPiece, names: tuple[str, ...], change: PoolChanged) -> Pool
     members = pool.members if change.members is None else change.members
     window = longest(limits, projects, members)
     return PoolPiece(pool.ledger, names, limits, admins, projects, members, window)
+
+
+def _uncounted(pieces: Pieces, window: int) -> list[str]:
+    """Where no limit counts GPU-hours any more, what was counted goes; returns touched keys."""
+    return [] if window else forget(pieces)
 
 
 def _server(pieces: Pieces, name: str) -> ServerPiece:

@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
-from .piece import POOL, AllocationPiece, Piece, PoolPiece, ServerPiece, TasksPiece
+from .piece import (
+    POOL,
+    AllocationPiece,
+    Piece,
+    PoolPiece,
+    ServerPiece,
+    SpentPiece,
+    TasksPiece,
+    WaitingPiece,
+)
 from .problem import Problem
 
 Pieces = Mapping[str, Piece]
@@ -77,11 +86,40 @@ def _pool_is_whole(pieces: Pieces) -> Iterator[str]:
             yield f"{name}: a GPU that it has not is drained"
 
 
+def _ids_are_their_own(pieces: Pieces) -> Iterator[str]:
+    """An allocation and a waiting request stand under their own number, which is no other's."""
+    numbered = {
+        key: piece
+        for key, piece in pieces.items()
+        if isinstance(piece, AllocationPiece | WaitingPiece)
+    }
+    for key, piece in numbered.items():
+        kind = "waiting" if isinstance(piece, WaitingPiece) else "allocation"
+        if key != f"{kind}:{piece.id}":
+            yield f"{key} has the number {piece.id}"
+    twice = Counter(piece.id for piece in numbered.values())
+    yield from (f"{number} runs and waits" for number, times in twice.items() if times > 1)
+
+
+def _spent_adds_up(pieces: Pieces) -> Iterator[str]:
+    """GPU time is counted where a limit counts it, hour by hour, and never less than none."""
+    pool = pieces.get(POOL)
+    counted = isinstance(pool, PoolPiece) and pool.window
+    for key, piece in pieces.items():
+        if isinstance(piece, SpentPiece):
+            hours = [hour for hour, _ in piece.hours]
+            ordered = hours and hours == sorted(set(hours))
+            if not (counted and ordered and all(spent > 0 for _, spent in piece.hours)):
+                yield key
+
+
 INVARIANTS: dict[str, Callable[[Pieces], Iterator[str]]] = {
     "each GPU has at most one holder": _held_by_one,
     "CPUs are never over-committed": _cpus_add_up,
     "each task is listed once": _tasks_are_listed,
     "the pool is whole": _pool_is_whole,
+    "each number is one allocation's or one request's": _ids_are_their_own,
+    "GPU time is counted by hours": _spent_adds_up,
 }
 
 

@@ -1,7 +1,8 @@
 """GPU time spent: how much of it lies in the last so many seconds, kept by whole hours.
 
 An hour counts wholly while any of it lies in the window, so that a limit is met a little
-early rather than late. Counted from the event that set the first limit of that kind.
+early rather than late. Counted from the event that set the first limit of that kind; a window
+that grows reaches as far back as the one before had reached.
 """
 
 from __future__ import annotations
@@ -39,32 +40,63 @@ def keys(owner: str, task: str, project: str | None) -> Iterator[str]:
         yield "spent:project:" + project
 
 
+def first_hour(at: int, window: int) -> int:
+    """The first hour that counts at `at` (microseconds UTC) in a window of so many seconds."""
+    return (at - window * SECOND_US) // HOUR_US
+
+
 def spend(pieces: MutableMapping[str, Piece], piece: AllocationPiece, at: int) -> list[str]:
     """Count an allocation that ends at `at` (microseconds UTC); returns the touched keys."""
     pool = pieces.get(POOL)
     if not isinstance(pool, PoolPiece) or not pool.window:
         return []
-    since = at - pool.window * SECOND_US
+    first = first_hour(at, pool.window)
     gpus = sum(len(share.gpus) for share in piece.servers)
-    fresh = by_hour(max(piece.start, since), at, gpus)
+    fresh = by_hour(max(piece.start, first * HOUR_US), at, gpus)
     touched = []
     for key in keys(piece.owner, piece.task, piece.project):
         if key.startswith("spent:task:") and pool.limits.task.gpu_hours is None:
             continue
-        before = pieces.get(key)
-        hours = dict(before.hours) if isinstance(before, SpentPiece) else {}
+        hours = _hours(pieces, key)
+        if fresh and fresh[-1][0] not in hours:
+            touched += forget(pieces, first)
+            hours = _hours(pieces, key)
         for hour, spent in fresh:
             hours[hour] = hours.get(hour, 0) + spent
-        first = since // HOUR_US
-        pieces[key] = SpentPiece(tuple(sorted(one for one in hours.items() if one[0] >= first)))
-        touched.append(key)
+        if hours:
+            pieces[key] = SpentPiece(tuple(sorted(hours.items())))
+            touched.append(key)
     return touched
+
+
+def _hours(pieces: MutableMapping[str, Piece], key: str) -> dict[int, int]:
+    piece = pieces.get(key)
+    return dict(piece.hours) if isinstance(piece, SpentPiece) else {}
+
+
+def forget(pieces: MutableMapping[str, Piece], first: int | None = None) -> list[str]:
+    """Drop the hours before `first`, or all of them; returns the keys of pieces that changed.
+
+    Whoever counts something in a new hour does it for everybody, so that what nobody adds to
+    goes as well, and nobody does it at every end.
+    """
+    changed = {
+        key: () if first is None else tuple(one for one in piece.hours if one[0] >= first)
+        for key, piece in pieces.items()
+        if isinstance(piece, SpentPiece) and (first is None or piece.hours[0][0] < first)
+    }
+    for key, hours in changed.items():
+        if hours:
+            pieces[key] = SpentPiece(hours)
+        else:
+            del pieces[key]
+    return list(changed)
 
 
 def by_hour(start: int, end: int, gpus: int) -> list[tuple[int, int]]:
     """The GPU microseconds of `gpus` GPUs in `[start, end)`, hour by hour."""
     parts = []
-    while start < end:
+    while start < end and gpus:
         hour = start // HOUR_US
         stop = min(end, (hour + 1) * HOUR_US)
         parts.append((hour, gpus * (stop - start)))
@@ -73,7 +105,7 @@ def by_hour(start: int, end: int, gpus: int) -> list[tuple[int, int]]:
 
 
 def since(piece: Piece | None, first_us: int) -> int:
-    """The GPU microseconds of the hours that end after `first_us`."""
+    """The GPU microseconds of the hour in which `first_us` lies, and of those after it."""
     if not isinstance(piece, SpentPiece):
         return 0
     first = first_us // HOUR_US

@@ -6,11 +6,13 @@ free and what is there, and now and then something else.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 
 from chronicle import ROOT_DID as BY
 from chronicle import Chronicle
 from gpuledger.replay.catalogue import (
+    AllocationExtended,
     AllocationGranted,
     AllocationReleased,
     LedgerCreated,
@@ -19,16 +21,37 @@ from gpuledger.replay.catalogue import (
     PoolChanged,
     PoolDrained,
     PoolResumed,
+    RequestCancelled,
+    RequestQueued,
     RequestRefused,
 )
-from gpuledger.replay.facts import Asked, Card, Limits, Place, Pool, Server, Share
+from gpuledger.replay.facts import (
+    Asked,
+    AskedExtend,
+    Cap,
+    Card,
+    Extension,
+    Limits,
+    Member,
+    Place,
+    Placed,
+    Pool,
+    Process,
+    Project,
+    Server,
+    Share,
+    Tie,
+)
+from gpuledger.replay.piece import WaitingPiece
 from gpuledger.replay.state import State
 from small_pools import pool
 
+HOUR = 3_600_000_000
+TIE = Tie("login", "b" * 32, 4026531836, (Process(7, 100), Process(8, 101)))
 NAMES = ("s0", "s1", "s2", "s3", "no-such")
 KINDS = (
     "grant grant grant grant grant release release change change change drain resume reset"
-    " refuse create"
+    " refuse create extend queue queue cancel"
 ).split()
 
 
@@ -44,22 +67,65 @@ def chronicle(seed: int, events: int = 20) -> tuple[Chronicle, list[Payload]]:
 
 def likely(random: Random, state: State) -> Payload:
     """A record of any kind, grants, ends and pool changes above all."""
-    match random.choice(KINDS):
-        case "grant":
-            return _grant(random, state)
-        case "release":
-            return AllocationReleased(BY, _some(random, state), "owner")
-        case "reset":
-            return LedgerReset(BY, _all_or_some(random, state))
-        case "drain":
-            return PoolDrained(BY, _places(random, state))
-        case "resume":
-            return PoolResumed(BY, _places(random, state))
-        case "refuse":
-            return RequestRefused("allocate", random.choice(["ada", "bob"]), "no_gpus", BY)
-        case "create":
-            return LedgerCreated("1" * 32, 1, Pool(()), BY)
-    return _change(random, state)
+    return DRAWN[random.choice(KINDS)](random, state)
+
+
+def _release(random: Random, state: State) -> Payload:
+    return AllocationReleased(BY, _some(random, state), "owner")
+
+
+def _reset(random: Random, state: State) -> Payload:
+    return LedgerReset(BY, _all_or_some(random, state))
+
+
+def _drain(random: Random, state: State) -> Payload:
+    return PoolDrained(BY, _places(random, state))
+
+
+def _resume(random: Random, state: State) -> Payload:
+    return PoolResumed(BY, _places(random, state))
+
+
+def _refuse(random: Random, _state: State) -> Payload:
+    return RequestRefused("allocate", random.choice(["ada", "bob"]), "no_gpus", BY)
+
+
+def _create(_random: Random, _state: State) -> Payload:
+    return LedgerCreated("1" * 32, 1, Pool(()), BY)
+
+
+def _extend(random: Random, state: State) -> Payload:
+    every = tuple(Extension(number, state.head.at + HOUR) for number in _some(random, state))
+    return AllocationExtended(BY, every, AskedExtend(("t",), 60))
+
+
+def _cancel(random: Random, state: State) -> Payload:
+    return RequestCancelled(BY, tuple(_waiting(random, state, 0.1)), "owner")
+
+
+def _waiting(random: Random, state: State, wrong: float) -> list[int]:
+    """Requests that wait, some of them, and sometimes one that does not."""
+    found = [piece.id for piece in state.pieces.values() if isinstance(piece, WaitingPiece)]
+    if random.random() < wrong:
+        found += [*found[:1], 99]
+    return random.sample(found, min(len(found), random.randint(0, 2)))
+
+
+def _queue(random: Random, state: State) -> RequestQueued:
+    """A request that waits, tied to a process or not."""
+    user, uid = random.choice([("ada", 1001), ("bob", None)])
+    return RequestQueued(
+        user,
+        Asked("t", 4, lease=random.choice([None, 3600])),
+        BY,
+        uid,
+        project=random.choice([None, "vision"]),
+        priority=random.randint(-1, 1),
+        places=random.choice([(), (Placed("s0"), Placed("s1", (0,)))]),
+        until=random.choice([None, state.head.at + HOUR]),
+        waiter=random.choice([None, TIE]),
+        port=random.choice([None, 40_000]),
+    )
 
 
 def _some(random: Random, state: State) -> tuple[int, ...]:
@@ -90,7 +156,19 @@ def _grant(random: Random, state: State) -> AllocationGranted:
         shares.append(Share("no-such", (0,), 1))
     user, uid = random.choice([("ada", 1001), ("bob", None)])
     task = random.choice(["t", "u"])
-    return AllocationGranted(task, user, tuple(shares), Asked(task, 1), BY, uid)
+    served = _waiting(random, state, 0.1) or [None]
+    return AllocationGranted(
+        task,
+        user,
+        tuple(shares),
+        Asked(task, 1),
+        BY,
+        uid,
+        project=random.choice([None, "vision", "sound"]),
+        lease=random.choice([None, 60, 7200]),
+        tie=random.choice([None, TIE]),
+        request=served[0],
+    )
 
 
 def _places(random: Random, state: State) -> tuple[Place, ...]:
@@ -117,7 +195,7 @@ def _change(random: Random, state: State) -> PoolChanged:
     new = [name for name in NAMES[:4] if name not in here]
     if random.random() < 0.1:
         here, new = new or here, here
-    what = random.choice(["add", "change", "remove", "all", "limits"])
+    what = random.choice(["add", "change", "remove", "all", "limits", "caps"])
     added = changed = ()
     if what in ("add", "all"):
         added = tuple(_server(random, name) for name in new[:1])
@@ -125,5 +203,32 @@ def _change(random: Random, state: State) -> PoolChanged:
         changed = (_server(random, random.choice(here)),)
     removed = (random.choice(here),) if what in ("remove", "all") else ()
     limits = Limits(random.randint(1, 4)) if what == "limits" else None
+    projects = members = None
+    if what == "caps":
+        limits = Limits(None, *(_cap(random) for _ in range(3)))
+        projects = random.choice([None, (), (Project("vision", 3, _cap(random)),)])
+        members = random.choice([None, (), (Member("ada", "uid:1001", None, _cap(random)),)])
     ended = _all_or_some(random, state) if random.random() < 0.4 else ()
-    return PoolChanged(BY, added, changed, removed, limits, ended=ended)
+    return PoolChanged(
+        BY, added, changed, removed, limits, ended=ended, projects=projects, members=members
+    )
+
+
+def _cap(random: Random) -> Cap:
+    """A cap that limits GPU-hours in a short window, or nothing."""
+    return Cap(gpu_hours=5, window=random.choice([1, 60, 3600])) if random.random() < 0.5 else Cap()
+
+
+DRAWN: dict[str, Callable[[Random, State], Payload]] = {
+    "grant": _grant,
+    "release": _release,
+    "change": _change,
+    "drain": _drain,
+    "resume": _resume,
+    "reset": _reset,
+    "refuse": _refuse,
+    "create": _create,
+    "extend": _extend,
+    "queue": _queue,
+    "cancel": _cancel,
+}

@@ -1,6 +1,7 @@
 """A ledger that a release wrote opens with every later one, says the same, and can be written on.
 
-Until 1.0 a change of the format is made in the open: the script beside the ledger is run again.
+Until 1.0 a change of the format is made in the open: a release that writes other events than the
+one before has a ledger and a script of its own, and those before stay as they are.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+import sqlite3
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,9 +23,12 @@ from gpuledger.ledger.cloudevent import from_line
 from gpuledger.ledger.note import Note, read_note
 from gpuledger.replay import catalogue
 from gpuledger.replay.errors import TaskInUse
+from gpuledger.replay.fold import FOLD_VERSION
 
 HERE = Path(__file__).resolve().parent / "ledgers"
 RELEASES = sorted(path.stem for path in HERE.glob("*.db"))
+EARLIER = {"0.1"}
+"""Releases that wrote the same acts as other events than this one does."""
 
 
 def maker(release: str) -> ModuleType:
@@ -41,6 +46,11 @@ def told(release: str) -> dict[str, Any]:
     """What is recorded beside the ledger of a release."""
     known: dict[str, Any] = json.loads((HERE / f"{release}.json").read_text(encoding="utf-8"))
     return known
+
+
+def of_now() -> list[str]:
+    """The releases whose events are those that this one writes."""
+    return [release for release in RELEASES if release not in EARLIER]
 
 
 @pytest.fixture(params=RELEASES)
@@ -120,6 +130,26 @@ def test_it_is_exported_bit_by_bit(copy: Path) -> None:
     ]
 
 
+def test_what_earlier_releases_wrote_is_of_earlier_versions() -> None:
+    """Release 0.1 wrote the first version of each kind, also of those written anew since."""
+    rows = forging.rows(HERE / "0.1.db")
+    assert {row.version for row in rows} == {1}
+    assert {row.kind for row in rows} > set(catalogue.VERSIONS)
+
+
+def test_an_earlier_snapshot_is_made_anew(release: str, copy: Path) -> None:
+    """The caches that an earlier release left are no problem; the first writer replaces them."""
+    with Ledger(str(copy), actor=maker(release).ADA) as ledger:
+        assert ledger.verify().problems == ()
+        ledger.allocate("next", 1)
+        assert ledger.verify().problems == ()
+    connection = sqlite3.connect(copy)
+    (fold,) = connection.execute("SELECT fold FROM snapshot").fetchone()
+    connection.close()
+    assert fold == FOLD_VERSION
+
+
+@pytest.mark.parametrize("release", of_now())
 def test_it_holds_every_kind_of_event(release: str, copy: Path) -> None:
     """Each kind of the catalogue stands in it, and each field that a kind can have."""
     rows = forging.rows(copy)
@@ -136,6 +166,7 @@ RARE = {
 }
 
 
+@pytest.mark.parametrize("release", of_now())
 def test_the_same_acts_are_the_same_events(release: str, copy: Path, tmp_path: Path) -> None:
     """What this release writes for the same acts is what was committed, bit by bit."""
     module = maker(release)

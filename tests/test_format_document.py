@@ -17,18 +17,19 @@ from gpuledger.ledger import cloudevent, note
 from gpuledger.ledger import format as layout
 from gpuledger.ledger.event import Event
 from gpuledger.replay import catalogue, facts, holding, piece
-from gpuledger.replay.fold import VOID, fold
+from gpuledger.replay.fold import FOLD_VERSION, VOID, fold
 from gpuledger.replay.refusal import REASONS
 from small_pools import ROOT, pool
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 TEXT = (DOCS / "FORMAT.md").read_text(encoding="utf-8")
 PARTS = [
-    facts.By, facts.Pool, facts.Server, facts.Card, facts.Limits,
-    facts.Admins, facts.AdminUser, facts.AdminGroup, facts.Share,
-    facts.Place, facts.Asked, facts.AskedRelease, facts.AskedChange,
+    facts.By, facts.Pool, facts.Server, facts.Card, facts.Limits, facts.Cap, facts.Project,
+    facts.Member, facts.Admins, facts.AdminUser, facts.AdminGroup, facts.Share, facts.Place,
+    facts.Placed, facts.Process, facts.Tie, facts.Asked, facts.AskedExtend, facts.AskedRelease,
+    facts.AskedChange, facts.Extension,
     piece.PoolPiece, piece.ServerPiece, piece.AllocationPiece, piece.TasksPiece,
-    piece.RefusalPiece, holding.Holding, holding.Capacity,
+    piece.WaitingPiece, piece.SpentPiece, piece.RefusalPiece, holding.Holding, holding.Capacity,
 ]  # fmt: skip
 RECORDS: dict[str, type[msgspec.Struct]] = {
     **{kind.KIND: kind for kind in catalogue.KINDS},
@@ -92,6 +93,31 @@ def test_types_are_told(name: str) -> None:
         if part := re.fullmatch(r"(?:list of )?`(\w+)`", told):
             assert f".{part[1]}" in inner, one.name
             assert told.startswith("list") == ("tuple" in inner), one.name
+
+
+def test_every_record_is_told() -> None:
+    """The parts are all records of the facts and the pieces, but for the base of them."""
+    told = {part for part in PARTS if issubclass(part, facts.Record)}
+    defined = {
+        value
+        for module in (facts, piece)
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, facts.Record)
+    }
+    assert defined - {facts.Record} <= told
+
+
+def test_the_versions_are_told() -> None:
+    """The list of kinds that are written in another version than 1 is `catalogue.VERSIONS`."""
+    found = re.search(r"^<!-- list: versions -->\n((?:- .*\n)+)", TEXT, re.MULTILINE)
+    assert found is not None
+    told = re.findall(r"^- `([a-z.]+)`: (\d+)$", found[1], re.MULTILINE)
+    assert {kind: int(version) for kind, version in told} == catalogue.VERSIONS
+
+
+def test_the_fold_is_told() -> None:
+    """The version of the rules that a snapshot names is the fold's."""
+    assert f"(the version of the rules of §6, {FOLD_VERSION})" in TEXT
 
 
 def test_no_kind_is_told_that_is_not() -> None:

@@ -35,7 +35,7 @@ def team(ledger_path: Path) -> Ledger:
 EDITS = {
     "at": "at + 1",
     "kind": "'allocation.released'",
-    "version": "2",
+    "version": "version + 1",
     "actor": "'uid:1002'",
     "key": "'k-2'",
     "data": "replace(data, '\"cpus\":4', '\"cpus\":5')",

@@ -1,13 +1,11 @@
-"""Makes the committed ledger of format 1 as release 0.1 writes it: every kind, every clock fixed.
+"""Made the committed ledger of release 0.1: every kind of then, every clock fixed.
 
-`python tests/ledgers/make_0_1.py` writes `0.1.db`, its lock file and `0.1.json` beside itself.
+`0.1.db`, its lock file and `0.1.json` are what it wrote with the code of that release. With this
+one the same acts are events of later versions, so it is not run again.
 """
 
 from __future__ import annotations
 
-import json
-import shutil
-import tempfile
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -147,13 +145,3 @@ def facts(path: str | Path) -> dict[str, Any]:
             "drained_us": used.drained_us,
             "running": {str(one.id): one.task for one in ledger.state().allocations()},
         }
-
-
-if __name__ == "__main__":
-    made = HERE / f"{NAME}.db"
-    for suffix in ("", "-wal", "-shm", ".lock"):
-        made.with_name(made.name + suffix).unlink(missing_ok=True)
-    make(made)
-    with tempfile.TemporaryDirectory() as folder:
-        told = json.dumps(facts(shutil.copy(made, folder)), indent=2, ensure_ascii=False)
-    made.with_suffix(".json").write_text(told + "\n", encoding="utf-8")
