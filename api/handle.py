@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -27,6 +28,9 @@ from gpuledger.replay.past import load_state, state_at
 from gpuledger.replay.piece import WaitingPiece
 from gpuledger.replay.state import State
 from gpuledger.upkeep import Upkeep
+
+if TYPE_CHECKING:
+    from gpuledger.replay.queue import Queued
 
 __all__ = ["Allocation", "Ledger", "Released", "init", "open"]
 
@@ -206,6 +210,14 @@ class Ledger(Upkeep):
         from gpuledger.bell import ring
 
         ring(pieces, self.actor.host)
+
+    def queue(self, now_us: int | None = None) -> tuple[int, list[Queued]]:
+        """The seq of the head, and those who wait in line, the first first."""
+        from gpuledger.replay.queue import queue
+
+        state = self.state()
+        now = self._clock() if now_us is None else now_us
+        return state.seq, queue(state, max(now, state.head.at))
 
     def head(self) -> Head:
         """Where the log ends."""

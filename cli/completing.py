@@ -34,6 +34,21 @@ def tasks(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[C
     return _offered(incomplete, (name for name, _id in state.tasks(current().identity)))
 
 
+def waiting(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """One's own waiting tasks by name, and every request in line by its number after an `@`."""
+    del param
+    state = _state(ctx)
+    if state is None:
+        return []
+    if incomplete.startswith("@"):
+        return _offered(incomplete, (f"@{number}" for number in state.docket.waiting))
+    from .actor import current
+
+    owner = current().identity
+    line = state.docket.line()
+    return _offered(incomplete, (one.asked.task for one in line if one.owner == owner))
+
+
 def files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Files, as the shell itself finds them."""
     del ctx, param

@@ -1,7 +1,7 @@
 """Exit codes, as DESIGN §7 fixes them: a script tells by the number what to do next.
 
 0 ok · 1 damage found, or failed · 2 usage, or a request that this pool could never meet ·
-3 no such task or server · 4 not available now, worth waiting for · 5 conflict · 65 not a
+3 no such task, server or project · 4 not available now, worth waiting for · 5 conflict · 65 not a
 ledger, or a newer format · 74 disk full or I/O error · 75 lock time-out · 77 not permitted
 · 78 bad configuration · 124 wait timed out · 130 Ctrl-C · 141 closed pipe.
 """
@@ -34,10 +34,13 @@ BY_CODE = {
     "reason_needed": USAGE,
     "no_such_task": UNKNOWN_NAME,
     "no_such_server": UNKNOWN_NAME,
+    "no_such_project": UNKNOWN_NAME,
+    "not_waiting": UNKNOWN_NAME,
     "head_moved": NOT_NOW,
     "already_there": CONFLICT,
     "key_reused": CONFLICT,
     "task_in_use": CONFLICT,
+    "no_lease": CONFLICT,
     "ambiguous_task": CONFLICT,
     "server_in_use": CONFLICT,
     "not_empty": CONFLICT,
@@ -46,6 +49,7 @@ BY_CODE = {
     "unknown_event": NOT_A_LEDGER,
     "storage_failed": STORAGE,
     "lock_timeout": LOCKED,
+    "waited_in_vain": WAITED,
     "not_permitted": NOT_PERMITTED,
     "ledger_missing": CONFIGURATION,
     "network_filesystem": CONFIGURATION,
@@ -62,11 +66,14 @@ BY_REASON = {
     "no_gpus": NOT_NOW,
     "no_cpus": NOT_NOW,
     "fragmented": NOT_NOW,
+    "waiting": NOT_NOW,
 }
 
 
 def exit_code(error: GpuledgerError) -> int:
     """The exit code of a failure; of a refusal it depends on the reason."""
     if error.code == "refused":
+        if getattr(error.facts.get("breach"), "passes", False):
+            return NOT_NOW
         return BY_REASON.get(str(error.facts.get("reason")), FAILED)
     return BY_CODE.get(error.code, FAILED)

@@ -24,6 +24,9 @@ COMPLETION = "_GPULEDGER_COMPLETE"
 COMMANDS = {
     "allocate": ("allocate", "Take GPUs and CPUs for a task."),
     "release": ("release", "Give them back."),
+    "extend": ("extend", "Let a lease end later."),
+    "queue": ("queue", "Who waits in line."),
+    "cancel": ("cancel", "Leave the line."),
     "list": ("list", "What runs now, and who holds what."),
     "status": ("status", "What is free on each server, now or at any time."),
     "history": ("history", "Allocations of the past."),
@@ -41,7 +44,7 @@ COMMANDS = {
 """Each command's module below `cli/commands`, and its line of help."""
 
 SECTIONS = {
-    "Every day": ("allocate", "release", "list", "status"),
+    "Every day": ("allocate", "release", "extend", "queue", "cancel", "list", "status"),
     "The past": ("history", "audit"),
     "The pool": ("init", "pool", "drain", "resume", "reset"),
     "The record": ("import", "export", "rebuild"),

@@ -7,6 +7,7 @@ from typing import Any
 
 from .hostrange import gpu_text
 from .said import Facts, Said
+from .sentence_limit import limit
 from .words import _, ids, quoted
 
 MOST_HOLDERS = 3
@@ -87,7 +88,7 @@ def _not_permitted(facts: Facts) -> Said:
     ask = _("ask an admin; gpuledger pool show names them")
     if act == "allocate":
         return Said(_("allocating for {user} is for admins").format(user=facts.text("user")), ask)
-    if act == "release" and held:
+    if act in ("release", "extend", "cancel") and held:
         runs = ", ".join(
             _("{task} ({id}) is {user}'s").format(
                 task=quoted(one.task)[1:-1], id=ids([one.allocation]), user=quoted(one.user)[1:-1]
@@ -103,13 +104,26 @@ def _not_permitted(facts: Facts) -> Said:
     return Said(_("{act} is for admins").format(act=facts.text("act")), ask)
 
 
-def _limit(facts: Facts) -> Said:
-    limit = facts.number("limit")
+def _waiting(facts: Facts) -> Said:
+    wish, ahead = _Wish(facts.raw("asked")), facts.items("ahead")
+    sentence = _("{gpus} would be free, but others wait in line for them")
+    if ahead:
+        sentence = _("{gpus} would be free, but {user}'s {task} ({id}) waits in line for them")
+        first = ahead[0]
+        return Said(
+            wish.there(
+                sentence.format(
+                    gpus=_gpus(wish.gpus),
+                    user=quoted(first.user)[1:-1],
+                    task=quoted(first.task)[1:-1],
+                    id=ids([first.request]),
+                )
+            ),
+            _("stand in line with --wait; a --lease that ends soon enough may pass"),
+        )
     return Said(
-        _("{gpus} are above this pool's limit of {limit} a task").format(
-            gpus=_gpus(_Wish(facts.raw("asked")).gpus), limit=limit
-        ),
-        _("ask for at most {limit}").format(limit=limit),
+        wish.there(sentence.format(gpus=_gpus(wish.gpus))),
+        _("stand in line with --wait"),
     )
 
 
@@ -204,9 +218,10 @@ def _holders(held: tuple[Any, ...]) -> str:
 BY_REASON: Mapping[str, Callable[[Facts], Said]] = {
     "never": _never,
     "not_permitted": _not_permitted,
-    "limit": _limit,
+    "limit": limit,
     "drained": _drained,
     "no_gpus": _no_gpus,
     "no_cpus": _no_cpus,
     "fragmented": _fragmented,
+    "waiting": _waiting,
 }

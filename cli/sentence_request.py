@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from .hostrange import compress, gpu_text
 from .said import Facts, Said
+from .timetext import held_text
 from .words import _, ids, quoted
 
 MOST_KNOWN = 100
@@ -73,6 +74,17 @@ def _no_server(facts: Facts) -> Said:
 
 
 def _in_use(facts: Facts) -> Said:
+    if facts.raw("waits"):
+        return Said(
+            _("{user} already waits in line for a task {task}, as {id}").format(
+                user=facts.text("user"),
+                task=facts.quoted("task"),
+                id=ids([facts.raw("allocation")]),
+            ),
+            _("take another name, or leave the line with gpuledger cancel {task}").format(
+                task=facts.text("task")
+            ),
+        )
     return Said(
         _("{user} already runs a task {task}, as {id}").format(
             user=facts.text("user"),
@@ -82,6 +94,48 @@ def _in_use(facts: Facts) -> Said:
         _("take another name, or end it with gpuledger release {task}").format(
             task=facts.text("task")
         ),
+    )
+
+
+def _no_project(facts: Facts) -> Said:
+    known = ", ".join(quoted(one)[1:-1] for one in facts.items("known"))
+    return Said(
+        _("the pool has no project {project}").format(project=facts.quoted("project")),
+        _("it has {projects}").format(projects=known)
+        if len(known) <= MOST_KNOWN
+        else _("gpuledger pool show lists its projects"),
+    )
+
+
+def _no_lease(facts: Facts) -> Said:
+    return Said(
+        _("{task} ({id}) has no lease that could end later").format(
+            task=facts.text("task"), id=ids([facts.raw("allocation")])
+        ),
+        _("it runs until it is released"),
+    )
+
+
+def _not_waiting(facts: Facts) -> Said:
+    step, task = _("gpuledger queue shows who waits"), str(facts.raw("task"))
+    if facts.number("request"):
+        return Said(
+            _("{task} ({id}) waits no longer, somebody took it out of the line").format(
+                task=facts.text("task"), id=ids([facts.raw("request")])
+            ),
+            step,
+        )
+    if task == "any task":
+        return Said(_("{user} waits for nothing").format(user=facts.text("user")), step)
+    return Said(_("nothing called {task} waits in line").format(task=facts.quoted("task")), step)
+
+
+def _waited(facts: Facts) -> Said:
+    return Said(
+        _("{task} was not served within {time}").format(
+            task=facts.text("task"), time=held_text(facts.number("waited_s"))
+        ),
+        _("try again with a longer --wait-for; gpuledger queue shows who waits"),
     )
 
 
@@ -140,6 +194,10 @@ BY_CODE: Mapping[str, Callable[[Facts], Said]] = {
     "bad_configuration": _bad_configuration,
     "no_such_task": _no_task,
     "no_such_server": _no_server,
+    "no_such_project": _no_project,
+    "no_lease": _no_lease,
+    "not_waiting": _not_waiting,
+    "waited_in_vain": _waited,
     "task_in_use": _in_use,
     "ambiguous_task": _ambiguous,
     "server_in_use": _server_in_use,

@@ -66,6 +66,7 @@ def granted(seq: int, at_us: int, grant: AllocationGranted) -> Document:
         "project": grant.project,
         "servers": shares(grant.servers),
         "start": utc_text(at_us),
+        "until": until_text(_end(at_us, grant.lease)),
     }
 
 
@@ -103,10 +104,20 @@ def running(seq: int, at_us: int, pieces: Iterable[AllocationPiece]) -> Document
                 "start": utc_text(piece.start),
                 "held_s": held_s(piece.start, at_us),
                 "note": piece.note,
+                "until": until_text(piece.until),
             }
             for piece in pieces
         ],
     }
+
+
+def _end(start_us: int, lease_s: int | None) -> int | None:
+    return None if lease_s is None else start_us + lease_s * MICROSECONDS
+
+
+def until_text(until_us: int | None) -> str | None:
+    """When a lease ends, None without one."""
+    return None if until_us is None else utc_text(until_us)
 
 
 def held_s(start_us: int, at_us: int) -> int:

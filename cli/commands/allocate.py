@@ -13,7 +13,10 @@ from ..options import completed, define, whole
 from ..placing import held_text, place_text
 from ..session import Session
 from ..shape import granted
+from ..timetext import MICROSECONDS, local_text
+from ..timetext import held_text as lease_text
 from ..usage import Misused, one_of
+from ..waits import lease_option, lease_s, tell_waiting, wait_options, wait_s
 from ..words import _
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ gpuledger allocate train 2 16                     2 GPUs and 16 CPUs, wherever t
 gpuledger allocate train 2                        with the CPUs that go with 2 GPUs
 gpuledger allocate train 2 16 --on gpu-server-2:0-1
 gpuledger allocate sweep 16 128 --servers 2       8 GPUs and 64 CPUs on each of two servers
+gpuledger allocate train 2 --lease 8h --wait        8 hours, and in line where there is no room
 gpuledger allocate train 2 --here --project vision --note 'rerun with the new data'
 env=$(gpuledger allocate train 2 --export) || exit; eval "$env"; python train.py
 gpus=$(gpuledger allocate train 2 --short) || exit; CUDA_VISIBLE_DEVICES=$gpus python train.py
@@ -55,6 +59,8 @@ gpus=$(gpuledger allocate train 2 --short) || exit; CUDA_VISIBLE_DEVICES=$gpus p
     "--key", metavar="KEY", help="Asked again with the same key, the same grant is the answer."
 )
 @click.option("--for", "beneficiary", metavar="USER", help="In the name of USER; for admins.")
+@lease_option
+@wait_options
 @click.option("--short", is_flag=True, help="Print the CUDA list alone, such as 0,1.")
 @click.option("--export", is_flag=True, help="Print export lines for a shell's eval.")
 def command(
@@ -70,6 +76,9 @@ def command(
     note: str | None,
     key: str | None,
     beneficiary: str | None,
+    lease: str | None,
+    wait: bool,
+    wait_for: str | None,
     short: bool,
     export: bool,
 ) -> None:
@@ -80,11 +89,13 @@ def command(
     """
     where = tuple(place for text in on for place in places(text, field="--on"))
     _one_form(session, where, servers, short=short, export=export)
-    with session.ledger(once=True) as ledger:
+    limit = wait_s(wait=wait, wait_for=wait_for)
+    with session.ledger(once=not limit) as ledger:
         allocation = ledger.allocate(
             task, gpus, cpus, on=where, on_words=on, here=_host() if here else None,
             servers=servers, project=project, note=note, key=key,
             beneficiary=None if beneficiary is None else _user(beneficiary),
+            lease=lease_s(lease), wait_s=limit, told=tell_waiting(session, limit),
         )  # fmt: skip
         session.notices(ledger)
         if short or export:
@@ -127,14 +138,19 @@ def _tell(session: Session, allocation: Allocation) -> None:
         session.document(granted(allocation.id, allocation.start, grant))
         return
     whose = grant.asked.beneficiary
-    told = _("granted @{id} {task}: {held}; give back: gpuledger release {task}")
+    told = _("granted @{id} {task}: {held}{ends}; give back: gpuledger release {task}")
     if whose is not None:
         told = _(
-            "granted @{id} {task} for {user}: {held};"
+            "granted @{id} {task} for {user}: {held}{ends};"
             " give back: gpuledger release @{id} --for {user}"
         )
+    ends = ""
+    if grant.lease is not None:
+        until = local_text(allocation.start + grant.lease * MICROSECONDS, session.zone)
+        left = lease_text(grant.lease)
+        ends = _(", until {until} ({left})").format(until=until, left=left)
     held = held_text(grant.servers)
-    session.say(told.format(id=allocation.id, task=grant.task, held=held, user=whose))
+    session.say(told.format(id=allocation.id, task=grant.task, held=held, user=whose, ends=ends))
 
 
 def _for_shell(session: Session, ledger: Ledger, allocation: Allocation, *, export: bool) -> None:

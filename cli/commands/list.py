@@ -11,7 +11,7 @@ from ..options import completed, define
 from ..placing import place_text
 from ..selection import chosen
 from ..session import Session
-from ..shape import held_s, running
+from ..shape import held_s, running, until_text
 from ..table import Column, Row, Table
 from ..timetext import held_text, utc_text
 from ..usage import one_of
@@ -35,8 +35,19 @@ COLUMNS = (
     Column("CPUs", right=True),
     Column("since", style="dim", drop=3),
     Column("held for", right=True),
+    Column("left", right=True, hide_empty=True),
 )
-CSV_COLUMNS = ("allocation", "task", "user", "project", "servers", "cpus", "start", "held_s")
+CSV_COLUMNS = (
+    "allocation",
+    "task",
+    "user",
+    "project",
+    "servers",
+    "cpus",
+    "start",
+    "held_s",
+    "until",
+)
 
 
 @define("list", examples=EXAMPLES, csv=True)
@@ -80,6 +91,7 @@ def _row(session: Session, piece: AllocationPiece) -> Row:
         str(_cpus(piece)),
         moment(piece.start, session.zone),
         held_text(held_s(piece.start, session.now_us)),
+        "" if piece.until is None else held_text(held_s(session.now_us, piece.until)),
     )
 
 
@@ -93,6 +105,7 @@ def _csv_row(piece: AllocationPiece, now_us: int) -> tuple[str, ...]:
         str(_cpus(piece)),
         utc_text(piece.start),
         str(held_s(piece.start, now_us)),
+        until_text(piece.until) or "",
     )
 
 

@@ -1,0 +1,97 @@
+"""What is said where a limit stands in the way: which one, what is used, and when it could fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .said import Facts, Said
+from .timetext import held_text, local_text
+from .words import _, quoted
+
+
+def limit(facts: Facts) -> Said:
+    """The sentence for a refusal by a limit; its fact `breach` is a `replay.limit.Breach`."""
+    breach = facts.raw("breach")
+    if breach is None:
+        return Said(
+            _("this is above a limit of the pool"), _("gpuledger pool show tells the limits")
+        )
+    if breach.what == "lease":
+        return _lease(breach)
+    if breach.what == "gpu_hours":
+        return _hours(breach)
+    return _at_once(breach)
+
+
+def _whose(breach: Any) -> str:  # noqa: ANN401 - a record of replay
+    who = quoted(breach.who)[1:-1]
+    if breach.scope == "project":
+        return _("project {name}").format(name=who)
+    return _("{name}").format(name=who) if breach.scope == "user" else _("a task")
+
+
+def _count(what: str, count: int) -> str:
+    if what == "cpus":
+        return _("{count} CPU", "{count} CPUs", count).format(count=count)
+    return _("{count} GPU", "{count} GPUs", count).format(count=count)
+
+
+def _at_once(breach: Any) -> Said:  # noqa: ANN401
+    if not breach.used:
+        sentence = _("{asked} are above the limit of {allowed} for {whose}").format(
+            asked=_count(breach.what, breach.asked), allowed=breach.allowed, whose=_whose(breach)
+        )
+        return Said(sentence, _("ask for at most {allowed}").format(allowed=breach.allowed))
+    sentence = _("the limit for {whose} is {allowed} at once: {used} in use, {asked} asked for")
+    return Said(
+        sentence.format(
+            whose=_whose(breach),
+            allowed=_count(breach.what, breach.allowed),
+            used=breach.used,
+            asked=breach.asked,
+        ),
+        _when(breach),
+    )
+
+
+def _lease(breach: Any) -> Said:  # noqa: ANN401
+    most = held_text(breach.allowed)
+    sentence = _("a lease of {asked} is above the limit of {most} for {whose}")
+    return Said(
+        sentence.format(asked=held_text(breach.asked), most=most, whose=_whose(breach)),
+        _("ask for at most {most}, and extend it while it runs").format(most=most),
+    )
+
+
+def _hours(breach: Any) -> Said:  # noqa: ANN401
+    sentence = _(
+        "the limit for {whose} is {allowed} GPU-hours in {window}: {used} are used or promised,"
+        " {asked} asked for"
+    )
+    return Said(
+        sentence.format(
+            whose=_whose(breach),
+            allowed=_hours_text(breach.allowed),
+            window=held_text(breach.window or 0),
+            used=_hours_text(breach.used),
+            asked=_hours_text(breach.asked),
+        ),
+        _when(breach),
+    )
+
+
+def _hours_text(seconds: int) -> str:
+    """Whole hours, or one decimal: `120`, `1.5`."""
+    tenths = round(seconds / 360)
+    return str(tenths // 10) if tenths % 10 == 0 else f"{tenths // 10}.{tenths % 10}"
+
+
+def _when(breach: Any) -> str:  # noqa: ANN401
+    if not breach.passes:
+        return _("ask for less; gpuledger pool show tells the limits")
+    if breach.free_at is None:
+        return _("release something, or wait for it with --wait")
+    from .zone import local_zone
+
+    time = local_text(breach.free_at, local_zone())
+    return _("it could fit by {time}; wait for it with --wait").format(time=time)

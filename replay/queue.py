@@ -1,0 +1,50 @@
+"""The queue as it is shown: each of those who wait, why, and when it may be his turn. Pure."""
+
+from __future__ import annotations
+
+from .facts import Record
+from .fit import find_place, momentary_reason
+from .limit import breach
+from .line import forecast, request_of, serve, wish_of
+from .piece import WaitingPiece
+from .state import State
+
+
+class Queued(Record, frozen=True):
+    """One who waits, `position` counted from 1.
+
+    `reason` is one of `refusal.REASONS`, or `next` for one who can be served now. `starts` is
+    when it would start at the latest if every lease ran to its end (microseconds UTC); None
+    where no lease tells.
+    """
+
+    position: int
+    piece: WaitingPiece
+    reason: str
+    starts: int | None
+
+
+def queue(state: State, now_us: int) -> list[Queued]:
+    """Those who wait, the first in line first."""
+    line = state.docket.line()
+    if not line:
+        return []
+    served, starts = serve(state, line, now_us), forecast(state, now_us)
+    return [
+        Queued(at, one, "next" if one.id in served else _reason(state, one, now_us),
+               starts.get(one.id))
+        for at, one in enumerate(line, 1)
+    ]  # fmt: skip
+
+
+def _reason(state: State, piece: WaitingPiece, now_us: int) -> str:
+    for place in piece.places:
+        server = state.server(place.server)
+        if server is None or any(server.position(gpu) < 0 for gpu in place.gpus or ()):
+            return "never"
+    if breach(state, wish_of(state, piece), now_us) is not None:
+        return "limit"
+    request = request_of(piece)
+    if find_place(state, request) is not None:
+        return "waiting"
+    return momentary_reason(state, request)
