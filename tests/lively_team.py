@@ -36,11 +36,19 @@ class Lively:
     def act(self) -> None:
         """One act of one of them, as it comes."""
         acts: list[Callable[[], object]] = [self.allocate] * 6 + [self.release] * 4
-        acts += [self.drain, self.resume, self.force, self.apply]
+        acts += [self.drain, self.resume, self.force, self.apply, self.extend]
         if self.chosen.random() < 0.02:
             acts = [lambda: self.root.reset("again")]
         with suppress(GpuledgerError):  # refusals are recorded, the rest leaves no trace
             self.chosen.choice(acts)()
+
+    def settle(self) -> None:
+        """End everything, take all servers into use, and let two tasks run."""
+        every = self.root.state().pool.servers
+        self.root.release(servers=every, force=True, reason="settle", if_held=True)
+        self.root.resume(tuple(map(Placed, every)))
+        self.ada.allocate("long", 1)
+        self.bob.allocate("leased", 1, lease=86_400)
 
     def place(self) -> Placed:
         gpus = tuple(sorted(self.chosen.sample(range(4), self.chosen.randint(1, 3))))
@@ -53,7 +61,14 @@ class Lively:
             on = (self.place(),)
             gpus = len(on[0].gpus or range(gpus))
         cpus = self.chosen.choice([None, 4, 12])
-        team.allocate(next(self.tasks), gpus, cpus, on=on, note="für Zoë — 2×")
+        lease = self.chosen.choice([None, None, None, 60, 900])
+        team.allocate(next(self.tasks), gpus, cpus, on=on, note="für Zoë — 2×", lease=lease)
+
+    def extend(self) -> None:
+        team = self.chosen.choice([self.ada, self.bob])
+        running = team.state().allocations()
+        leased = [one.task for one in running if one.until and one.owner == team.actor.identity]
+        team.extend(*leased[:2], lease=600)
 
     def release(self) -> None:
         team = self.chosen.choice([self.ada, self.bob])

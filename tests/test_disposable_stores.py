@@ -40,6 +40,7 @@ def told(tmp_path_factory: pytest.TempPathFactory, rng_seed: int) -> tuple[Path,
     team = Lively(path, rng_seed)
     for _ in range(150):
         team.act()
+    team.settle()
     team.root.rebuild()
     for one in (team.root, team.ada, team.bob):
         one.close()
