@@ -15,6 +15,7 @@ from typing import Any, cast
 import click
 
 from ..replay.errors import BadRequest
+from .optionalvalue import spelled_out
 from .output import SEQUENCES
 from .session import Session
 from .usage import one_of
@@ -77,6 +78,10 @@ class Command(click.Command):
     def make_parser(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's parser, wrapped
         """Click's parser, told that a minus and a digit begin no option."""
         return _Parser(super().make_parser(ctx))
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Click's own, once it is settled which word belongs to an option that may stand alone."""
+        return super().parse_args(ctx, spelled_out(self, ctx, args))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The command's own options, then those that every command has."""

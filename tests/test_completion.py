@@ -48,6 +48,7 @@ def offered(run_cli: RunCli, console: Console, line: str) -> list[str]:
         ("gpuledger drain gpu-server-1", ["gpu-server-1"]),
         ("gpuledger allocate t 1 --on gpu-server-0", ["gpu-server-0"]),
         ("gpuledger allocate t 1 --se", ["--servers"]),
+        ("gpuledger allocate t 1 --export=", ["torchrun", "mpi", "slurm"]),
         ("gpuledger --ledger /nowhere release t", []),
         ("gpuledger completion f", ["fish"]),
     ],

@@ -30,6 +30,7 @@ FILE_END = "> END"
 
 TIME = r"(20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d)"
 PLACEHOLDERS = (
+    (r"(?<=/gpuledger-)(\d+)-\w{8}\b", r"\1-<random>"),
     (r"\b[0-9a-f]{64}\b", "<hash>"),
     (r"\b[0-9a-f]{32}\b", "<id>"),
     (r"(?<=head \d:)[0-9a-f]{16}\b|(?<=head \d\d:)[0-9a-f]{16}\b", "<hash>"),
@@ -100,7 +101,7 @@ def replay(text: str, run: Run, folder: Path, ledger: Path) -> Iterator[Ran]:
         program, *words = shlex.split(told)
         assert program == "gpuledger", step.command
         words = [heads.get(word, word) for word in words]
-        done = run(*words, env={"GPULEDGER": str(ledger)})
+        done = run(*words, env={"GPULEDGER": str(ledger), "TMPDIR": str(folder)})
         stdout = done.stdout
         if found := re.search(r"^head (\S+)$", stdout, re.MULTILINE):
             heads["<head>"] = found[1]

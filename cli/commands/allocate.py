@@ -8,9 +8,11 @@ import click
 
 from ...replay.errors import BadRequest
 from ..actor import host_name, named
+from ..environment import FORMS
 from ..hostrange import places
+from ..optionalvalue import OptionalValue
 from ..options import completed, define, whole
-from ..placing import held_text, place_text
+from ..placing import held_text
 from ..session import Session
 from ..shape import granted
 from ..timetext import MICROSECONDS, local_text
@@ -21,9 +23,8 @@ from ..words import _
 
 if TYPE_CHECKING:
     from ...allocation import Allocation
-    from ...handle import Ledger
     from ...replay.actor import Actor
-    from ...replay.facts import Placed, Share
+    from ...replay.facts import Placed
 
 EXAMPLES = """
 gpuledger allocate train 2 16                     2 GPUs and 16 CPUs, wherever they fit best
@@ -33,6 +34,7 @@ gpuledger allocate sweep 16 128 --servers 2       8 GPUs and 64 CPUs on each of 
 gpuledger allocate train 2 --lease 8h --wait        8 hours, and in line where there is no room
 gpuledger allocate train 2 --here --project vision --note 'rerun with the new data'
 env=$(gpuledger allocate train 2 --export) || exit; eval "$env"; python train.py
+env=$(gpuledger allocate train 16 --servers 2 --export=torchrun --key run-7) || exit
 gpus=$(gpuledger allocate train 2 --short) || exit; CUDA_VISIBLE_DEVICES=$gpus python train.py
 """
 
@@ -62,7 +64,11 @@ gpus=$(gpuledger allocate train 2 --short) || exit; CUDA_VISIBLE_DEVICES=$gpus p
 @lease_option
 @wait_options
 @click.option("--short", is_flag=True, help="Print the CUDA list alone, such as 0,1.")
-@click.option("--export", is_flag=True, help="Print export lines for a shell's eval.")
+@click.option(
+    "--export", cls=OptionalValue, words=FORMS,
+    help="Print export lines for a shell's eval; with =torchrun, =mpi or =slurm also what those"
+    " read.",
+)  # fmt: skip
 def command(
     session: Session,
     *,
@@ -80,7 +86,7 @@ def command(
     wait: bool,
     wait_for: str | None,
     short: bool,
-    export: bool,
+    export: str | None,
 ) -> None:
     """Take GPUS and CPUS for TASK, a name that is free among your running tasks.
 
@@ -98,24 +104,30 @@ def command(
             lease=lease_s(lease), wait_s=limit, told=tell_waiting(session, limit),
         )  # fmt: skip
         session.notices(ledger)
-        if short or export:
-            _for_shell(session, ledger, allocation, export=export)
+        if short or export is not None:
+            from ..jobshell import tell
+
+            tell(session, ledger, allocation, export)
         else:
             _tell(session, allocation)
 
 
 def _one_form(
-    session: Session, where: tuple[Placed, ...], servers: int, *, short: bool, export: bool
+    session: Session, where: tuple[Placed, ...], servers: int, *, short: bool, export: str | None
 ) -> None:
-    """Refuse two forms of the answer at once, and a CUDA list of several servers."""
-    if short + export + session.json > 1:
+    """Refuse two forms of the answer at once, and a form that cannot hold what is asked for."""
+    if short + (export is not None) + session.json > 1:
         raise one_of("--short", "--export", "--json")
-    exact = [place for place in where if place.gpus is not None]
+    exact = [len(place.gpus) for place in where if place.gpus is not None]
     if short and max(servers, len(exact)) > 1:
         raise Misused(
             _("--short prints the CUDA list of one server, and this asks for several"),
             _("use --export or --json instead"),
         )
+    if export:
+        from ..jobshell import ready
+
+        ready(export, exact)
 
 
 def _host() -> str:
@@ -151,30 +163,3 @@ def _tell(session: Session, allocation: Allocation) -> None:
         ends = _(", until {until} ({left})").format(until=until, left=left)
     held = held_text(grant.servers)
     session.say(told.format(id=allocation.id, task=grant.task, held=held, user=whose, ends=ends))
-
-
-def _for_shell(session: Session, ledger: Ledger, allocation: Allocation, *, export: bool) -> None:
-    from ..environment import cuda_list, export_lines
-
-    shares = allocation.servers
-    host = host_name() or ""
-    here = _here(ledger, shares, host)
-    if here is None or len(shares) > 1:
-        session.notice(
-            _("these are GPUs of {places}; this is {host}").format(
-                places=place_text(shares), host=host or _("a machine without a name")
-            )
-        )
-    if export:
-        for line in export_lines(allocation.id, shares, here):
-            session.say(line)
-    else:
-        session.say(cuda_list(next(iter(shares))))
-
-
-def _here(ledger: Ledger, shares: tuple[Share, ...], host: str) -> Share | None:
-    """The part that lies on this host, by the one rule that `--here` goes by as well."""
-    from ...replay.hosts import on_host
-
-    server = on_host(ledger.state(), host)
-    return next((s for s in shares if server is not None and s.server == server.facts.name), None)
