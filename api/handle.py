@@ -23,6 +23,7 @@ from gpuledger.replay import request as requests
 from gpuledger.replay.actor import Actor
 from gpuledger.replay.allocator import Allocator
 from gpuledger.replay.batch import Recorded
+from gpuledger.replay.errors import BadRequest
 from gpuledger.replay.facts import Asked, AskedExtend, AskedRelease, Placed, Pool, Tie
 from gpuledger.replay.past import load_state, state_at
 from gpuledger.replay.piece import WaitingPiece
@@ -257,11 +258,16 @@ def open(path: str | os.PathLike[str] | None = None, *, lock_timeout_s: float = 
     """Open the ledger at `path`, or the one that the command line would use. Nothing is read
     yet.
     """
-    if path is None:
-        from gpuledger.cli.location import find
+    told = os.fspath(path) if path is not None else _usual()
+    if told.startswith("ssh://"):
+        raise BadRequest("the ledger", told, "the path of a file; ssh:// is for commands alone")
+    return Ledger(told, lock_timeout_s=lock_timeout_s)
 
-        path = find().path
-    return Ledger(os.fspath(path), lock_timeout_s=lock_timeout_s)
+
+def _usual() -> str:
+    from gpuledger.cli.location import find
+
+    return find().path
 
 
 def init(

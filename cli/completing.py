@@ -66,7 +66,10 @@ def _state(ctx: click.Context) -> State | None:
 
     told: str | None = ctx.params.get("ledger") or ctx.find_root().params.get("ledger")
     try:
-        with Ledger(find(told).path) as ledger:
+        found = find(told)
+        if found.far is not None:  # Nobody wants a connection for a press of the tab key.
+            return None
+        with Ledger(found.path) as ledger:
             return ledger.state()
     except (GpuledgerError, OSError):
         return None

@@ -2,8 +2,8 @@
 
 0 ok · 1 damage found, or failed · 2 usage, or a request that this pool could never meet ·
 3 no such task, server or project · 4 not available now, worth waiting for · 5 conflict · 65 not a
-ledger, or a newer format · 74 disk full or I/O error · 75 lock time-out · 77 not permitted
-· 78 bad configuration · 124 wait timed out · 130 Ctrl-C · 141 closed pipe.
+ledger, or a newer format · 74 disk full, I/O error, or connection lost · 75 lock time-out ·
+77 not permitted · 78 bad configuration · 124 wait timed out · 130 Ctrl-C · 141 closed pipe.
 """
 
 from __future__ import annotations
@@ -56,6 +56,12 @@ BY_CODE = {
     "no_such_group": CONFIGURATION,
     "unsuitable_folder": CONFIGURATION,
     "bad_configuration": CONFIGURATION,
+    "connection_lost": STORAGE,
+    "not_reached": STORAGE,
+    "no_ssh": CONFIGURATION,
+    "not_there": CONFIGURATION,
+    "versions_differ": CONFIGURATION,
+    "second_hop": CONFIGURATION,
 }
 
 BY_REASON = {

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from ..ledger.errors import StorageFailed
-from .actor import host_name
 from .environment import cuda_list, export_lines
 from .gang import Gang, environment, gang, ready_for_hostfiles, unequal, write_hostfiles
 from .placing import place_text
@@ -39,9 +40,21 @@ def ready(form: str, named: Sequence[int]) -> None:
 
 
 def tell(session: Session, ledger: Ledger, allocation: Allocation, form: str | None) -> None:
-    """Print the CUDA list (`form` is None), or the lines of a form; an empty one is the plain."""
+    """Print the CUDA list (`form` is None), or the lines of a form; an empty one is the plain.
+
+    Whoever typed the command elsewhere is told the gang, and has the rest printed there.
+    """
     shares = allocation.servers
-    told = gang(ledger.state(), allocation.id, allocation.task, shares, host_name())
+    told = gang(ledger.state(), allocation.id, allocation.task, shares, session.host)
+    if session.caller is not None:
+        session.say(msgspec.json.encode(told).decode())
+    else:
+        tell_gang(session, told, form)
+
+
+def tell_gang(session: Session, told: Gang, form: str | None) -> None:
+    """The same of a gang that is known; also of one that was granted on another machine."""
+    shares = told.shares
     if told.here is None or len(shares) > 1:
         _elsewhere(session, told, form)
     if form is None:
@@ -52,7 +65,7 @@ def tell(session: Session, ledger: Ledger, allocation: Allocation, form: str | N
 
 
 def _elsewhere(session: Session, told: Gang, form: str | None) -> None:
-    host = host_name() or _("a machine without a name")
+    host = session.host or _("a machine without a name")
     places = place_text(told.shares)
     session.notice(_("these are GPUs of {places}; this is {host}").format(places=places, host=host))
     if told.here is None and form in ("torchrun", "slurm") and len(told.shares) > 1:

@@ -3,6 +3,7 @@
 The first of: `--ledger FILE`, `$GPULEDGER`, `ledger = …` in `/etc/gpuledger.toml` (cron
 and notebooks read no profile), the machine's own `/var/lib/gpuledger/ledger.db` where it
 exists, and the user's state directory of the platform, whether something is there or not.
+Each of the first three may be `ssh://[user@]host[:port]/[path]`, a ledger on another machine.
 
 The configuration file counts only where root owns it and nobody else may write it;
 otherwise it is passed over with a notice. The machine's ledger counts as existing where
@@ -16,10 +17,14 @@ import os
 import stat
 import sys
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from ..replay.errors import BadRequest
+
+if TYPE_CHECKING:
+    from .sshurl import Address
 
 VARIABLE = "GPULEDGER"
 CONFIGURATION = "etc/gpuledger.toml"
@@ -41,12 +46,14 @@ class Location(msgspec.Struct, frozen=True, gc=False):
     """A ledger's absolute path and how it was found.
 
     `found_by` is `option`, `environment`, `configuration`, `machine` or `user`.
-    `notices` tell what was passed over on the way.
+    `notices` tell what was passed over on the way. Where the ledger is on another machine
+    `far` is its address, and `path` the text that named it.
     """
 
     path: str
     found_by: str
     notices: tuple[Notice, ...] = ()
+    far: Address | None = None
 
 
 class Machine(msgspec.Struct, frozen=True, gc=False):
@@ -67,7 +74,7 @@ HERE = Machine()
 def find(option: str | None = None, machine: Machine = HERE) -> Location:
     """The ledger that a command means. Raises BadRequest, or BadConfiguration."""
     if option is not None:
-        return Location(_path(option, "--ledger"), "option")
+        return _named(option, "--ledger", "option")
     notices: list[Notice] = []
     found = next(_candidates(machine, notices))
     return msgspec.structs.replace(found, notices=tuple(notices))
@@ -81,7 +88,8 @@ def others(location: Location, machine: Machine = HERE) -> tuple[Location, ...]:
     try:
         for other in _candidates(machine, []):
             known = [location.path, *(one.path for one in found)]
-            if _exists(other.path) and not any(_same(other.path, path) for path in known):
+            there = other.far is not None or _exists(other.path)
+            if there and not any(_same(other.path, path) for path in known):
                 found.append(other)
     except (BadRequest, BadConfiguration):
         pass  # What this command does not use may be as wrong as it likes.
@@ -112,21 +120,28 @@ def _candidates(machine: Machine, notices: list[Notice]) -> Iterator[Location]:
     """Every ledger that could be meant, in order; the last is always there to be made."""
     environ = os.environ if machine.environ is None else machine.environ
     if environ.get(VARIABLE):
-        yield Location(_path(environ[VARIABLE], f"${VARIABLE}"), "environment")
+        yield _named(environ[VARIABLE], f"${VARIABLE}", "environment")
     configured = _configured(machine.at(CONFIGURATION), machine.root_uid, notices)
     if configured is not None:
-        yield Location(configured, "configuration")
+        yield configured
     if os.name == "posix" and _exists(machine.at(MACHINE)):
         yield Location(machine.at(MACHINE), "machine")
     yield Location(user_path(), "user")
 
 
+def _named(text: str, field: str, found_by: str) -> Location:
+    """The ledger that a text names. Raises BadRequest."""
+    if text.startswith("ssh://"):
+        from .sshurl import parse
+
+        return Location(text, found_by, far=parse(text, field))
+    return Location(_path(text, field), found_by)
+
+
 def _path(text: str, field: str) -> str:
     """An absolute path. Raises BadRequest for what is none."""
     if "://" in text:
-        raise BadRequest(
-            field, text, "the path of a file; other machines come with a later release"
-        )
+        raise BadRequest(field, text, "the path of a file, or ssh://[user@]host[:port]/[path]")
     if not text or "\0" in text:
         raise BadRequest(field, text, "the path of a file")
     path = os.path.expanduser(text)
@@ -136,7 +151,7 @@ def _path(text: str, field: str) -> str:
         return path
 
 
-def _configured(path: str, root_uid: int, notices: list[Notice]) -> str | None:
+def _configured(path: str, root_uid: int, notices: list[Notice]) -> Location | None:
     """The ledger that the configuration file names, where the file counts."""
     try:
         with open(path, "rb") as file:
@@ -157,9 +172,13 @@ def _configured(path: str, root_uid: int, notices: list[Notice]) -> str | None:
     ledger = toml.text(toml.root, ("ledger",), most=4_096)
     if ledger is None:
         return None
-    if "://" in ledger or not os.path.isabs(ledger):
+    try:
+        found = _named(ledger, "ledger", "configuration")
+    except BadRequest as error:
+        toml.fail(("ledger",), error.expected, ledger)
+    if found.far is None and not os.path.isabs(ledger):
         toml.fail(("ledger",), "the absolute path of a file", ledger)
-    return os.path.abspath(ledger)
+    return found
 
 
 def _distrusted(status: os.stat_result, root_uid: int) -> str | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple, NoReturn
 
 from ..replay.errors import BadRequest
@@ -38,17 +38,24 @@ _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 """What is assigned in there is a name of its own."""
 
 
-def script_pool(path: str) -> Pool:
+def script_pool(path: str, opened: Mapping[str, bytes] | None = None) -> Pool:
     """The pool that an edited script means, its servers named gpu-server-0 and so on.
 
-    Raises BadConfiguration with the line and the name; BadRequest where there is no such file
-    or it is too long, NotPermitted where it may not be read.
+    `opened` are files that were opened on another machine. Raises BadConfiguration with the
+    line and the name; BadRequest where there is no such file or it is too long, NotPermitted
+    where it may not be read.
     """
+    text = opened[path] if opened and path in opened else script_content(path)
+    return uniform(*read(text, path=shown(path)))
+
+
+def script_content(path: str) -> bytes:
+    """The bytes of a script. Raises BadRequest, NotPermitted, StorageFailed."""
     expected = "the old script or its config.py, a file that is there"
     found = content(path, field="--from", expected=expected, most=MOST_BYTES)
     if len(found) > MOST_BYTES:
         raise BadRequest("--from", path, "a script of at most 1 MiB")
-    return uniform(*read(found, path=shown(path)))
+    return found
 
 
 def read(text: bytes, *, path: str) -> tuple[int, int, int]:

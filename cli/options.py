@@ -169,14 +169,25 @@ def _help() -> click.Option:
 
 
 def define(
-    name: str, *, examples: str, csv: bool = False, hidden: bool = False
+    name: str, *, examples: str, csv: bool = False, hidden: bool = False, here: bool = False
 ) -> Callable[[Function], Command]:
-    """Make a command of a function `(session, **arguments)`; `examples` end its help."""
+    """Make a command of a function `(session, **arguments)`; `examples` end its help.
+
+    Where the ledger lies on another machine the command runs there, unless it is one that
+    always runs `here`.
+    """
 
     def make(function: Function) -> Command:
         def run(**given: Any) -> None:  # noqa: ANN401 - whatever the options are
             gc.enable()  # `entry.main` put it off while modules were imported
-            function(session_of(given), **given)
+            session = session_of(given)
+            if not here and session.location.far is not None:
+                from .sending import send
+
+                send(session, given)
+            if session.caller is not None and given.get("key", "") is None:
+                given["key"] = session.caller.errand.key
+            function(session, **given)
 
         params: list[click.Parameter] = list(reversed(getattr(function, "__click_params__", [])))
         made = Command(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..ledger.errors import NotPermitted, StorageFailed
@@ -18,16 +19,25 @@ MOST_BYTES = 16 << 20
 """A longer file is no pool file."""
 
 
-def pool_file(path: str) -> PoolFile:
-    """What a pool file says. Raises BadConfiguration, BadRequest, NotPermitted."""
+def pool_file(path: str, opened: Mapping[str, bytes] | None = None) -> PoolFile:
+    """What a pool file says; `opened` are those that were opened on another machine.
+
+    Raises BadConfiguration, BadRequest, NotPermitted.
+    """
     from .actor import group_gid, user_identity
     from .poolfile import parse
 
+    text = opened[path] if opened and path in opened else pool_content(path)
+    return parse(text, path=shown(path), resolve_user=user_identity, resolve_group=group_gid)
+
+
+def pool_content(path: str) -> bytes:
+    """The bytes of a pool file. Raises BadRequest, NotPermitted, StorageFailed."""
     there = "a file that is there; gpuledger pool template shows one"
     text = content(path, field="FILE", expected=there, most=MOST_BYTES)
     if len(text) > MOST_BYTES:
         raise BadRequest("FILE", path, "a pool file of at most 16 MiB")
-    return parse(text, path=shown(path), resolve_user=user_identity, resolve_group=group_gid)
+    return text
 
 
 def shown(path: str) -> str:

@@ -9,13 +9,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from ..replay.errors import BadRequest
 from .options import SETTINGS, Command, shared
 from .usage import unknown_command
+
+if TYPE_CHECKING:
+    from .errand import Caller
 
 NAME = "gpuledger"
 COMPLETION = "_GPULEDGER_COMPLETE"
@@ -170,15 +173,16 @@ def program() -> Group:
     return made
 
 
-def run(args: list[str]) -> None:
-    """Run one command; whatever fails is raised."""
+def run(args: list[str], caller: Caller | None = None) -> None:
+    """Run one command, for a `caller` on another machine perhaps; whatever fails is raised."""
     for arg in args:
         if not arg.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in arg):
             raise BadRequest("an argument", arg, "text in UTF-8")
     from .spelling import modern
 
     whole = program()
-    with whole.make_context(NAME, modern(args)) as ctx:
+    told = {"words": tuple(args), "caller": caller}
+    with whole.make_context(NAME, modern(args), obj=told) as ctx:
         whole.invoke(ctx)
 
 

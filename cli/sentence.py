@@ -2,7 +2,8 @@
 
 `said(error)` is the one way; the text on stderr and the JSON error are made from the same
 two texts. What each code says stands in `sentence_storage` (the ledger and where it lies),
-`sentence_request` (what was asked) and `sentence_refusal` (what was turned down).
+`sentence_request` (what was asked), `sentence_refusal` (what was turned down) and
+`sentence_ssh` (the way to another machine).
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ..ledger.errors import GpuledgerError
-from . import sentence_refusal, sentence_request, sentence_storage
+from . import sentence_refusal, sentence_request, sentence_ssh, sentence_storage
 from .said import Facts, Said
 from .words import _
 
 BY_CODE: Mapping[str, Callable[[Facts], Said]] = {
     **sentence_storage.BY_CODE,
     **sentence_request.BY_CODE,
+    **sentence_ssh.BY_CODE,
     "refused": sentence_refusal.refused,
 }
 

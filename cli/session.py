@@ -7,6 +7,7 @@ notice to stderr.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from ..handle import Ledger
+    from .errand import Caller
     from .location import Location
     from .table import Table
 
@@ -32,7 +34,11 @@ _DISTRUST = {
 
 
 class Session:
-    """What one command was told. `json` and `csv` choose the output, at most one of them."""
+    """What one command was told. `json` and `csv` choose the output, at most one of them.
+
+    `words` is the command line as it was typed. Where that was on another machine, `caller` is
+    what is known of it.
+    """
 
     def __init__(
         self,
@@ -41,11 +47,15 @@ class Session:
         lock_timeout_s: float | None = None,
         json: bool = False,
         csv: bool = False,
+        words: tuple[str, ...] = (),
+        caller: Caller | None = None,
     ) -> None:
         self.option = ledger
         self.lock_timeout_s = LOCK_TIMEOUT_S if lock_timeout_s is None else lock_timeout_s
         self.json = json
         self.csv = csv
+        self.words = words
+        self.caller = caller
         self.now_us = clock.now_us()
 
     @cached_property
@@ -57,13 +67,31 @@ class Session:
 
     @cached_property
     def location(self) -> Location:
-        """Which ledger is meant. Raises BadRequest, BadConfiguration."""
+        """Which ledger is meant. Raises BadRequest, BadConfiguration, SecondHop."""
         from .location import find
 
-        found = find(self.option)
+        found = find(self.option if self.caller is None else self.caller.errand.path)
+        if self.caller is not None and found.far is not None:
+            from .sshfailure import SecondHop
+
+            raise SecondHop(self.caller.errand.place, found.path)
         for notice in found.notices:
             self.notice(_DISTRUST[notice.why].format(path=notice.path))
         return found
+
+    @cached_property
+    def host(self) -> str | None:
+        """What the machine calls itself where the command was typed."""
+        if self.caller is not None:
+            return self.caller.errand.host
+        from .actor import host_name
+
+        return host_name()
+
+    @property
+    def files(self) -> Mapping[str, bytes]:
+        """Files that were opened where the command was typed, if that was elsewhere."""
+        return {} if self.caller is None else self.caller.files
 
     def ledger(self, *, once: bool = False) -> Ledger:
         """The ledger that is meant, opened; `once` where the command writes a single time."""

@@ -12,7 +12,7 @@ is no trace at all is an error.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from ..ledger.errors import NotPermitted
@@ -34,18 +34,21 @@ class _Senseless(ValueError):
     """A row that says nothing sensible; its text is the reason."""
 
 
-def read(path: str) -> Source:
-    """The rows of a file, and the SHA-256 of its bytes. Raises BadRequest, NotPermitted."""
+def read(path: str, opened: Mapping[str, bytes] | None = None) -> Source:
+    """The rows of a file, and the SHA-256 of its bytes; `opened` are those that were opened on
+    another machine. Raises BadRequest, NotPermitted.
+    """
     import hashlib
 
-    raw = _bytes(path)
+    raw = opened[path] if opened and path in opened else content(path)
     text = _text(raw, path)
     rows, unusable = _rows(text, path)
     name = printable(os.path.basename(path))
     return Source(name, hashlib.sha256(raw).hexdigest(), tuple(rows), tuple(unusable))
 
 
-def _bytes(path: str) -> bytes:
+def content(path: str) -> bytes:
+    """The bytes of a file. Raises BadRequest, NotPermitted."""
     try:
         with open(path, "rb") as file:
             return file.read()

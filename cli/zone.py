@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 
 _DAY_S = 86_400
+_SYSTEM = "/etc/localtime"
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 — local and UTC readings are compared without zones
 
 
@@ -39,6 +40,26 @@ class SystemZone(tzinfo):
         if moment is None:
             return None
         return time.localtime(moment.replace(tzinfo=None).timestamp()).tm_zone
+
+
+def zone_text() -> str | None:
+    """This process's zone as another machine can take it for its `TZ`; None where it is unknown.
+
+    A name where there is one, else the rule that holds now.
+    """
+    told = os.environ.get("TZ")
+    if told or os.name != "posix":
+        return told
+    _folder, found, name = os.path.realpath(_SYSTEM).partition("/zoneinfo/")
+    if found:
+        return name
+    try:
+        with open(_SYSTEM, "rb") as file:
+            content = file.read(1 << 20)
+    except OSError:
+        return "UTC"
+    rule = content.rstrip(b"\n").rpartition(b"\n")[2]
+    return rule.decode() if rule.isascii() and rule else None
 
 
 def local_zone(environ: Mapping[str, str] | None = None) -> tzinfo:

@@ -11,13 +11,16 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import hypothesis
 import pytest
+
+if TYPE_CHECKING:
+    from sshd import Sshd
 
 ROOT = Path(__file__).resolve().parent.parent
 IN_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
@@ -162,6 +165,21 @@ def traces() -> Path:
     if not (folder / "helios.csv.gz").is_file():
         _lacking(f"no helios.csv.gz in {folder}; set GPULEDGER_TRACES to the folder that has it")
     return folder
+
+
+@pytest.fixture(scope="session")
+def sshd(root: Path, needs: Callable[..., None]) -> Iterator[Sshd]:
+    """A machine with two users behind an sshd of its own; ask for it with `sshd.GROUPED`."""
+    from people import a_program, interpreter
+    from sshd import TOOLS, an_sshd
+
+    needs(*TOOLS)
+    python = interpreter()
+    if python is None:
+        needs("an interpreter of this version that everybody can execute")
+        return
+    with a_program(root, python) as program, an_sshd(program) as made:
+        yield made
 
 
 @pytest.fixture

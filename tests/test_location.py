@@ -10,6 +10,7 @@ import pytest
 
 from gpuledger.cli import location
 from gpuledger.cli.location import Location, Machine, Notice
+from gpuledger.cli.sshurl import Address
 from gpuledger.cli.tomlfile import BadConfiguration
 from gpuledger.replay.errors import BadRequest
 
@@ -74,7 +75,7 @@ def test_paths_become_absolute(
     assert places.find("~/l.db").path == "/home/ada/l.db"
 
 
-@pytest.mark.parametrize("text", ["", "ssh://host/x", "postgresql://h/d", "a\0b"])
+@pytest.mark.parametrize("text", ["", "ssh://-host/x", "postgresql://h/d", "a\0b"])
 def test_what_is_no_path_is_refused(places: Places, text: str) -> None:
     """Empty paths and the addresses of later releases raise BadRequest."""
     with pytest.raises(BadRequest) as caught:
@@ -126,7 +127,7 @@ def test_a_configuration_that_is_not_needed_is_not_read(places: Places) -> None:
         ("ledger = ", 1),
         ("\nledger = 3", 2),
         ("ledger = 'relative.db'", 1),
-        ("ledger = 'ssh://host/x'", 1),
+        ("ledger = 'ssh://host /x'", 1),
         ("ledger = ''", 1),
         ("# x\nledgers = '/x'", 2),
     ],
@@ -158,6 +159,18 @@ def test_a_folder_that_one_may_not_enter_holds_the_machine_s_ledger(
 
     monkeypatch.setattr(os, "stat", closed)
     assert places.find() == Location(str(places.machine_ledger), "machine")
+
+
+def test_a_ledger_may_lie_on_another_machine(places: Places) -> None:
+    """Option, environment and configuration take an address, which is kept as it was written."""
+    far = Address("far", "ada", 22, "/srv/l.db")
+    places.configure('ledger = "ssh://far"\n')
+    assert places.find() == Location("ssh://far", "configuration", (), Address("far"))
+    places.environ["GPULEDGER"] = "ssh://ada@far:22/srv/l.db"
+    found = places.find()
+    assert found == Location("ssh://ada@far:22/srv/l.db", "environment", (), far)
+    assert [one.path for one in location.others(found, places.machine)] == ["ssh://far"]
+    assert places.find("ssh://ada@far:22/srv/l.db").far == far
 
 
 def test_the_other_ledgers_are_known(places: Places) -> None:

@@ -81,7 +81,7 @@ def test_the_wheel_holds_the_tree_and_nothing_else(wheel: Path, in_the_tree: set
 
 
 def test_the_wheel_says_what_it_is(wheel: Path) -> None:
-    """Version, licence, oldest Python and the one command are as promised."""
+    """Version, licence, oldest Python and the commands are as promised."""
     about = f"gpuledger-{gpuledger.__version__}.dist-info"
     with zipfile.ZipFile(wheel) as packed:
         metadata = email.message_from_bytes(packed.read(f"{about}/METADATA"))
@@ -89,7 +89,11 @@ def test_the_wheel_says_what_it_is(wheel: Path) -> None:
     assert metadata["Version"] == gpuledger.__version__
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Requires-Python"] == ">=3.11"
-    assert commands.split() == ["[console_scripts]", "gpuledger", "=", "gpuledger.cli.entry:main"]
+    assert commands.splitlines()[:3] == [
+        "[console_scripts]",
+        "gpuledger = gpuledger.cli.entry:main",
+        "gpuledger-remote = gpuledger.cli.remote:main",
+    ]
 
 
 def test_the_sdist_can_be_tested(sdist: Path) -> None:

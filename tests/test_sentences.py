@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import gpuledger.cli.sshfailure as ssh_errors
 import gpuledger.ledger.errors as ledger_errors
 import gpuledger.replay.errors as replay_errors
 from gpuledger.cli import exit as exits
@@ -56,7 +57,7 @@ HELD = (
     Held("gpu-server-2", 1, 12, "train", "bob"),
     Held("gpu-server-3", 0, 14, "eval", "eve"),
 )
-L, R = ledger_errors, replay_errors
+L, R, S = ledger_errors, replay_errors, ssh_errors
 CASES: list[GpuledgerError] = [
     L.LedgerMissing(PATH),
     L.LedgerExists(PATH, "ledger"),
@@ -79,6 +80,14 @@ CASES: list[GpuledgerError] = [
     L.HeadMoved(3, 4),
     L.NoSuchGroup("gpu"),
     L.UnsuitableFolder("/srv", "gpu"),
+    S.NoSsh("ssh", "No such file or directory"),
+    S.NotReached("ada@far", "gpuledger status"),
+    S.ConnectionLost("ada@far", "gpuledger status", "read"),
+    S.ConnectionLost("ada@far", "gpuledger allocate train 2 --key 0f1e", "keyed"),
+    S.ConnectionLost("ada@far", "gpuledger drain gpu-server-0", "bare"),
+    S.NotThere("ada@far", "gpuledger-remote", 127),
+    S.VersionsDiffer("ada@far", "0.2.0", "0.3.1"),
+    S.SecondHop("ada@far", "ssh://third/l.db"),
     BadRequest("GPUs", 0, "a whole number from 1 up"),
     BadRequest("task", "a\x1b[1m\n", "1 to 64 letters"),
     BadRequest("what to release", (), "tasks or --mine"),
@@ -142,8 +151,8 @@ def test_every_error_class_is_told() -> None:
 
 
 def test_the_pictures_of_the_errors_tell_the_exit_codes() -> None:
-    """The trees at the top of the two errors modules name every class with its true exit code."""
-    for module in (ledger_errors, replay_errors):
+    """The trees at the top of the errors modules name every class with its true exit code."""
+    for module in (ledger_errors, replay_errors, ssh_errors):
         tree = inspect.getdoc(module) or ""
         for line in re.findall(r"─ (\w+) .*?(\d+(?:, \d+)*)(?: by reason)?$", tree, re.MULTILINE):
             name, codes = line

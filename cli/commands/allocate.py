@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...replay.errors import BadRequest
-from ..actor import host_name, named
+from ..actor import named
 from ..environment import FORMS
 from ..hostrange import places
 from ..optionalvalue import OptionalValue
@@ -98,7 +98,7 @@ def command(
     limit = wait_s(wait=wait, wait_for=wait_for)
     with session.ledger(once=not limit) as ledger:
         allocation = ledger.allocate(
-            task, gpus, cpus, on=where, on_words=on, here=_host() if here else None,
+            task, gpus, cpus, on=where, on_words=on, here=_host(session) if here else None,
             servers=servers, project=project, note=note, key=key,
             beneficiary=None if beneficiary is None else _user(beneficiary),
             lease=lease_s(lease), wait_s=limit, told=tell_waiting(session, limit),
@@ -130,8 +130,8 @@ def _one_form(
         ready(export, exact)
 
 
-def _host() -> str:
-    host = host_name()
+def _host(session: Session) -> str:
+    host = session.host
     if host is None:
         raise BadRequest("--here", None, "--on SERVER, as this machine does not tell its name")
     return host

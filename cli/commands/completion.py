@@ -14,7 +14,7 @@ gpuledger completion fish > ~/.config/fish/completions/gpuledger.fish
 """
 
 
-@define("completion", examples=EXAMPLES)
+@define("completion", examples=EXAMPLES, here=True)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(session: Session, *, shell: str) -> None:
     """Print the lines that make SHELL complete commands, options, servers and tasks."""

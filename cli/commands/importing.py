@@ -38,7 +38,7 @@ def command(session: Session, file: str) -> None:
     """
     from ..tracefile import read
 
-    source = read(file)
+    source = read(file, session.files)
     with session.ledger(once=True) as ledger, _bar(session) as progress:
         outcome = ledger.import_trace(source, progress)
     session.notices(ledger)

@@ -74,7 +74,7 @@ def command(
     from ...handle import init
     from ...replay.fold import decode
 
-    pool = _pool(servers, gpus, cpus, file=file, script=script)
+    pool = _pool(session, servers, gpus, cpus, file=file, script=script)
     path = _path(session, group)
     event = init(path, pool, at=_instant(session, at), group=group, public=public)
     facts: LedgerCreated = decode(event)
@@ -85,7 +85,13 @@ def command(
 
 
 def _pool(
-    servers: int | None, gpus: int | None, cpus: int | None, *, file: str | None, script: str | None
+    session: Session,
+    servers: int | None,
+    gpus: int | None,
+    cpus: int | None,
+    *,
+    file: str | None,
+    script: str | None,
 ) -> Pool:
     counts = (servers, gpus, cpus) != (None, None, None)
     told = {"--pool": file is not None, "--from": script is not None, _("the counts"): counts}
@@ -94,11 +100,11 @@ def _pool(
     if file is not None:
         from ..poolsource import pool_file
 
-        return pool_file(file).pool
+        return pool_file(file, session.files).pool
     if script is not None:
         from ..oldscript import script_pool
 
-        return script_pool(script)
+        return script_pool(script, session.files)
     from ..poolfile import uniform
 
     return uniform(
@@ -153,6 +159,6 @@ def _tell(
         session.say(
             _("everybody else may read it; whoever may read it can also hold up those who write")
         )
-    found = session.location.found_by == "option"
-    prefix = f"gpuledger --ledger {session.option}" if found else "gpuledger"
+    named = session.option is not None
+    prefix = f"gpuledger --ledger {session.option}" if named else "gpuledger"
     session.say(_("next: {command} allocate TASK GPUS").format(command=prefix))

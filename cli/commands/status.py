@@ -49,7 +49,7 @@ def command(
     are more than 40; --csv and --json always tell of each.
     """
     at_us = None if at is None else _instant(session, at)
-    _say_which(session)
+    say_which(session)
     with session.ledger() as ledger:
         if watch:
             _watch(session, ledger, servers, at_us, gpus=gpus)
@@ -80,7 +80,7 @@ def _begun(session: Session, ledger: Ledger, state: State, at: str, at_us: int) 
         session.notice(_("as of {time}").format(time=local_text(at_us, session.zone)))
 
 
-def _say_which(session: Session) -> None:
+def say_which(session: Session) -> None:
     """Say which ledger is read, where a command without options could mean more than one."""
     from ..location import others
 

@@ -36,7 +36,7 @@ def command(session: Session, *, file: str, remove: bool, force: bool, reason: s
     It adds and changes, and removes only with --remove. What is in use is left alone, and the
     whole change refused, unless --force ends just those allocations.
     """
-    told = pool_file(file)
+    told = pool_file(file, session.files)
     with session.ledger(once=True) as ledger:
         state = ledger.state()
         pool = whole_pool(told, state)

@@ -17,11 +17,11 @@ gpuledger pool template | gpuledger pool check -
 """
 
 
-@define("check", examples=EXAMPLES)
+@define("check", examples=EXAMPLES, here=True)
 @click.argument("file", shell_complete=completed("files"))
 def command(session: Session, *, file: str) -> None:
     """Check a pool FILE (- is stdin): its syntax, its keys, its names, its counts."""
-    pool = pool_file(file).pool
+    pool = pool_file(file, session.files).pool
     if session.json:
         session.document({"file": shown(file), **pool_facts(pool)})
     else:

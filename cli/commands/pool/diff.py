@@ -33,7 +33,7 @@ def command(session: Session, *, file: str, remove: bool, exits: bool) -> None:
 
     A table that FILE leaves out, [limits] or [admins], changes nothing either.
     """
-    told = pool_file(file)
+    told = pool_file(file, session.files)
     with session.ledger() as ledger:
         state = ledger.state()
         session.notices(ledger)

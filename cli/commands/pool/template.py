@@ -11,7 +11,7 @@ gpuledger pool template > pool.toml
 """
 
 
-@define("template", examples=EXAMPLES)
+@define("template", examples=EXAMPLES, here=True)
 def command(session: Session) -> None:
     """Print a pool file that says what every key means."""
     if session.json:

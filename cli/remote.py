@@ -1,0 +1,191 @@
+"""The far end: `gpuledger-remote ERRAND`, which ssh starts on the ledger's machine.
+
+It does what the errand says, as the user whom sshd let in. Whoever is behind it is there for as
+long as stdin is open: when it ends, the command is told as if by Ctrl-C, so that whoever waits
+leaves the line and nothing is left half done. In `authorized_keys`, `command="gpuledger-remote"`
+allows this and nothing else.
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+import os
+import signal
+import sys
+import threading
+import time
+from codecs import lookup
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+
+if TYPE_CHECKING:
+    from .errand import Errand
+
+ORIGINAL = "SSH_ORIGINAL_COMMAND"
+"""Where sshd puts what was asked for, when `authorized_keys` says what runs instead."""
+
+
+def main() -> NoReturn:
+    """Do one errand and end the process with its exit code."""
+    gc.disable()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        code = _code()
+    except KeyboardInterrupt:
+        code = 130
+    gc.freeze()
+    sys.exit(code)
+
+
+def _code() -> int:
+    from ..ledger.errors import GpuledgerError
+    from .errand import BEGAN, opened
+    from .failure import ended
+
+    with suppress(OSError):
+        os.write(2, BEGAN)
+    told: dict[str, Any] = {}
+    failure: GpuledgerError | None = None
+    try:
+        told = opened(_argument())
+    except GpuledgerError as error:
+        failure = error
+    words = told.get("words")
+
+    def work(_words: list[str]) -> None:
+        if failure is not None:
+            raise failure
+        _work(told)
+
+    return ended(work, words if isinstance(words, list) else [])
+
+
+def _argument() -> str:
+    """The errand as ssh brought it; empty where there is none."""
+    from .errand import WORD
+
+    words = sys.argv[1:] or os.environ.get(ORIGINAL, "").removeprefix(f"{WORD} ").split()
+    return words[0] if len(words) == 1 else ""
+
+
+def _work(told: dict[str, Any]) -> None:
+    """Do the errand. Raises what it raises."""
+    from gpuledger import __version__
+
+    from .errand import Caller, decode
+    from .program import run
+
+    errand = decode(told, __version__)
+    caller = Caller(errand, {name: _received(length) for name, length in errand.files})
+    typed: SimpleQueue[str] = SimpleQueue()
+    _stand_in(errand, typed)
+    threading.Thread(target=_mind, args=(typed,), daemon=True).start()
+    run(list(errand.words), caller)
+
+
+def _received(length: int) -> bytes:
+    """That many bytes of stdin. Raises KeyboardInterrupt where whoever sent them is gone."""
+    parts = bytearray()
+    while len(parts) < length:
+        part = os.read(0, min(length - len(parts), 1 << 20))
+        if not part:
+            raise KeyboardInterrupt
+        parts += part
+    return bytes(parts)
+
+
+def _mind(typed: SimpleQueue[str]) -> None:
+    """Heed what the other side tells, and interrupt the command when nobody is there any more.
+
+    The signal goes to the main thread itself, so that it ends whatever that is waiting for.
+    """
+    rest = b""
+    with suppress(OSError):
+        while part := os.read(0, 4_096):
+            *lines, rest = (rest + part).split(b"\n")
+            for line in lines:
+                _heed(line.decode(errors="replace"), typed)
+    kill = getattr(signal, "pthread_kill", None)
+    main_thread = threading.main_thread().ident
+    if kill is None or main_thread is None:
+        signal.raise_signal(signal.SIGINT)
+    else:
+        kill(main_thread, signal.SIGINT)
+
+
+def _heed(line: str, typed: SimpleQueue[str]) -> None:
+    word, _space, rest = line.partition(" ")
+    if word == "typed":
+        typed.put(f"{rest}\n")
+    elif word == "size":
+        columns, _space, lines = rest.partition(" ")
+        _take_size(columns, lines)
+
+
+def _take_size(columns: str, lines: str) -> None:
+    for name, value in (("COLUMNS", columns), ("LINES", lines)):
+        if value.isascii() and value.isdigit() and len(value) <= 5:
+            os.environ[name] = value
+
+
+def _stand_in(errand: Errand, typed: SimpleQueue[str]) -> None:
+    """Make this process print as one would at the place where the command was typed."""
+    from .errand import SENT
+
+    for name in (*SENT, "COLUMNS", "LINES"):
+        os.environ.pop(name, None)
+    os.environ.update({name: errand.environ[name] for name in SENT if name in errand.environ})
+    if errand.size is not None:
+        _take_size(*map(str, errand.size))
+    if errand.zone is not None:
+        os.environ["TZ"] = errand.zone
+        getattr(time, "tzset", int)()
+    sys.stdin = _Typed(typed) if errand.asks else open(os.devnull, encoding="utf-8")  # noqa: SIM115
+    sys.stdout = _standing_in(sys.stdout, errand.encoding, terminal=errand.out)
+    sys.stderr = _standing_in(sys.stderr, errand.encoding, terminal=errand.err)
+
+
+def _standing_in(stream: TextIO, encoding: str, *, terminal: bool) -> TextIO:
+    """The stream as if it led to the other place."""
+    try:
+        known = lookup(encoding).name
+    except LookupError:
+        known = "utf-8"
+    stream.flush()
+    return _Stream(stream.buffer, known, terminal=terminal)
+
+
+class _Stream(io.TextIOWrapper):
+    """Text for a terminal elsewhere, or for a file or a pipe there."""
+
+    def __init__(self, buffer: Any, encoding: str, *, terminal: bool) -> None:  # noqa: ANN401
+        super().__init__(
+            buffer, encoding, "backslashreplace", newline="\n", line_buffering=terminal
+        )
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        """Whether a terminal shows it in the end."""
+        return self._terminal
+
+
+class _Typed(io.TextIOBase):
+    """What is typed at the terminal of the other place, line by line."""
+
+    def __init__(self, lines: SimpleQueue[str]) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def isatty(self) -> bool:
+        """Somebody is there to be asked."""
+        return True
+
+    def readline(self, _size: int = -1, /) -> str:  # type: ignore[override]
+        """The next line, when it has been typed."""
+        return self._lines.get()
+
+
+if __name__ == "__main__":
+    main()
