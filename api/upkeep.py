@@ -37,7 +37,9 @@ class Upkeep(Reports):
         """Make the pool what `pool` says; None where it is. Raises Refused, ServerInUse,
         ReasonNeeded.
         """
-        pool, why = requests.pool(pool), requests.reason(reason)
+        from gpuledger.replay import pool_request
+
+        pool, why = pool_request.pool(pool), requests.reason(reason)
         return self._allocator.apply_pool(pool, self.actor, remove=remove, force=force, reason=why)
 
     def drain(self, on: tuple[Placed, ...], reason: str | None = None) -> Recorded | None:

@@ -50,6 +50,15 @@ def units_s(told: str) -> int | None:
     return seconds if told else None
 
 
+def units_text(seconds: int) -> str:
+    """A duration as `units_s` reads it: `7d`, `1d12h`, `90s` as `1m30s`; `0s` for nothing."""
+    told = ""
+    for unit in ("d", "h", "m", "s"):
+        count, seconds = divmod(seconds, UNITS_S[unit])
+        told += f"{count}{unit}" if count else ""
+    return told or "0s"
+
+
 def _clock_s(told: str) -> int | None:
     """The seconds of Slurm's forms: M, M:SS, H:MM:SS, D-H, D-H:MM, D-H:MM:SS."""
     found = _CLOCK.fullmatch(told)

@@ -12,9 +12,11 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from ..replay.errors import BadRequest
-from ..replay.facts import AdminGroup, Admins, AdminUser, Card, Limits, Pool, Server
+from ..replay.facts import AdminGroup, Admins, AdminUser, Card, Pool, Server
 from ..replay.request import name as checked_name
+from . import poolcaps
 from .hostrange import Check, expand
+from .poolcaps import ResolveUser
 from .tomlfile import BadConfiguration, Table, TomlFile, Where
 
 MOST_SERVERS = 10_000
@@ -23,15 +25,12 @@ MOST_GPUS = 1_024
 MOST_CPUS = 1_000_000
 MOST_MIB = 1 << 40
 
-TOP = ("defaults", "server", "limits", "admins")
+TOP = ("defaults", "server", "limits", "project", "user", "admins")
 DEFAULTS = ("gpus", "cpus")
 SERVER = ("name", "host", "gpus", "cpus", "gpu_model", "gpu_memory_mib", "gpu")
 CARD = ("index", "uuid", "model", "memory_mib", "pci")
-LIMITS = ("gpus_per_task",)
 ADMINS = ("users", "groups")
 
-ResolveUser = Callable[[str], str | None]
-"""A user's name to a stable identity (`uid:1001`), None where the machine does not know it."""
 ResolveGroup = Callable[[str], int | None]
 """A group's name to its gid, None where the machine does not know it."""
 
@@ -42,6 +41,8 @@ class PoolFile(msgspec.Struct, frozen=True, gc=False):
     pool: Pool
     limits_given: bool = False
     admins_given: bool = False
+    projects_given: bool = False
+    members_given: bool = False
 
 
 class _Defaults(msgspec.Struct, frozen=True, gc=False):
@@ -72,10 +73,12 @@ def parse(
         seen.check(made, at)
         servers += made
     seen.hosts_are_unlike_names()
+    limits, projects = poolcaps.limits(file), poolcaps.projects(file)
+    members = poolcaps.members(file, projects, resolve_user)
+    admins = _admins(file, resolve_user, resolve_group)
     return PoolFile(
-        Pool(tuple(servers), _limits(file), _admins(file, resolve_user, resolve_group)),
-        "limits" in file.root,
-        "admins" in file.root,
+        Pool(tuple(servers), limits, admins, projects, members),
+        *(table in file.root for table in ("limits", "admins", "project", "user")),
     )
 
 
@@ -220,13 +223,6 @@ def _card(file: TomlFile, table: Table, where: Where, usual: Card) -> Card:
         file.number(table, (*where, "memory_mib"), most=MOST_MIB) or usual.memory_mib,
         file.text(table, (*where, "pci"), most=32),
     )
-
-
-def _limits(file: TomlFile) -> Limits:
-    where: Where = ("limits",)
-    table = file.table(file.root.get("limits", {}), where)
-    file.only(table, LIMITS, where)
-    return Limits(file.number(table, (*where, "gpus_per_task"), most=1_000_000))
 
 
 def _admins(file: TomlFile, resolve_user: ResolveUser, resolve_group: ResolveGroup) -> Admins:

@@ -46,10 +46,22 @@ def shown(path: str) -> str:
 
 
 def whole_pool(file: PoolFile, state: State) -> Pool:
-    """The pool that a file means for a ledger: a table that it leaves out stays as it is."""
-    if file.limits_given:
-        return file.pool
-    return Pool(file.pool.servers, state.pool.limits, file.pool.admins)
+    """The pool that a file means for a ledger: a table that it leaves out stays as it is.
+
+    Raises BadRequest where what it says does not go with what stays.
+    """
+    from ..replay.pool_request import pool
+
+    said, now = file.pool, state.pool
+    return pool(
+        Pool(
+            said.servers,
+            said.limits if file.limits_given else now.limits,
+            said.admins,
+            said.projects if file.projects_given else now.projects,
+            said.members if file.members_given else now.members,
+        )
+    )
 
 
 def content(path: str, *, field: str, expected: str, most: int) -> bytes:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..replay.facts import Card, Pool, Server
+from ..replay.facts import Cap, Card, Pool, Server
+from .duration import units_text
 from .hostrange import MOST_SERVERS, compress, fold
 
 TEMPLATE = """\
@@ -46,6 +47,30 @@ name = "gpu-server-[0-3]"
 # [limits]
 # gpus_per_task = 8
 
+# What each task, each user and each project may have; every key may stand in each of the three.
+# [limits.task]
+# lease = "3d"                    # the longest lease
+# default_lease = "8h"            # for who asks for none
+# [limits.user]
+# gpus = 16                       # at once
+# cpus = 256
+# gpu_hours = 500                 # in so long a time:
+# window = "7d"
+# [limits.project]
+# gpus = 24
+
+# Projects. Where one is listed, there are no others. Higher priorities are served first.
+# [[project]]
+# name = "vision"
+# priority = 10
+# gpus = 24                       # instead of what every project may have
+
+# Users with a default project, or with limits instead of those that every user has.
+# [[user]]
+# name = "root"
+# project = "vision"
+# gpus = 32
+
 # Who may change the pool, drain, import, reset and act for others. Root always may.
 # [admins]
 # users = ["root"]
@@ -64,8 +89,7 @@ def write(pool: Pool) -> str:
     Neighbours that differ in nothing but their number fold into one range.
     """
     blocks = [_server(group) for group in _groups(pool.servers)]
-    if pool.limits.gpus_per_task is not None:
-        blocks.append(["[limits]", f"gpus_per_task = {pool.limits.gpus_per_task}"])
+    blocks += _limiting(pool)
     if pool.admins.users or pool.admins.groups:
         users = [user.user for user in pool.admins.users]
         groups = [group.group for group in pool.admins.groups]
@@ -124,6 +148,29 @@ def _card(card: Card) -> list[str]:
     if card.pci is not None:
         lines.append(f"pci = {_quoted(card.pci)}")
     return lines
+
+
+def _limiting(pool: Pool) -> Iterator[list[str]]:
+    """The tables of limits, projects and users."""
+    limits = pool.limits
+    if limits.gpus_per_task is not None:
+        yield ["[limits]", f"gpus_per_task = {limits.gpus_per_task}"]
+    for scope in ("task", "user", "project"):
+        if lines := _cap(getattr(limits, scope)):
+            yield [f"[limits.{scope}]", *lines]
+    for project in pool.projects:
+        priority = [f"priority = {project.priority}"] if project.priority else []
+        yield ["[[project]]", f"name = {_quoted(project.name)}", *priority, *_cap(project.cap)]
+    for user in pool.members:
+        default = [] if user.project is None else [f"project = {_quoted(user.project)}"]
+        yield ["[[user]]", f"name = {_quoted(user.user)}", *default, *_cap(user.cap)]
+
+
+def _cap(cap: Cap) -> list[str]:
+    counts = (("gpus", cap.gpus), ("cpus", cap.cpus), ("gpu_hours", cap.gpu_hours))
+    spans = (("window", cap.window), ("lease", cap.lease), ("default_lease", cap.default_lease))
+    lines = [f"{key} = {count}" for key, count in counts if count is not None]
+    return lines + [f'{key} = "{units_text(span)}"' for key, span in spans if span is not None]
 
 
 def _list(key: str, names: list[str]) -> list[str]:

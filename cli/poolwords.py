@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ..replay.catalogue import PoolChanged
-from ..replay.facts import Admins, Limits, Pool, Record, Server
+from ..replay.facts import Admins, Limits, Member, Pool, Project, Record, Server
 from ..replay.pool_change import Difference
 from ..replay.state import State
+from .capwords import limit_changes, member_changes, project_changes
 from .hostrange import fold, gpu_text
 from .printable import printable
 from .words import _
@@ -16,7 +17,8 @@ from .words import _
 class Change(Record, frozen=True):
     """What a pool file does to a pool, whether it is still to come or done.
 
-    `changed` are pairs of before and after; `kept` are servers that the file lacks and that stay.
+    `changed`, `limits` and what follows are pairs of before and after; `kept` are servers that
+    the file lacks and that stay.
     """
 
     added: tuple[Server, ...] = ()
@@ -25,6 +27,8 @@ class Change(Record, frozen=True):
     kept: tuple[str, ...] = ()
     limits: tuple[Limits, Limits] | None = None
     admins: tuple[Admins, Admins] | None = None
+    projects: tuple[tuple[Project, ...], tuple[Project, ...]] | None = None
+    members: tuple[tuple[Member, ...], tuple[Member, ...]] | None = None
 
 
 def pool_sum(pool: Pool) -> str:
@@ -59,6 +63,8 @@ def change_of(state: State, told: Difference | PoolChanged, *, remove: bool = Fa
         kept,
         None if told.limits is None else (state.pool.limits, told.limits),
         None if told.admins is None else (state.pool.admins, told.admins),
+        None if told.projects is None else (state.pool.projects, told.projects),
+        None if told.members is None else (state.pool.members, told.members),
     )
 
 
@@ -68,8 +74,11 @@ def change_lines(change: Change) -> Iterator[str]:
     yield from _changed(change.changed)
     yield from (f"- {names}" for names, _count in fold(change.removed))
     if change.limits is not None:
-        before, after = (_most(limits) for limits in change.limits)
-        yield _("~ limits: GPUs per task {before} -> {after}").format(before=before, after=after)
+        yield from limit_changes(*change.limits)
+    if change.projects is not None:
+        yield from project_changes(*change.projects)
+    if change.members is not None:
+        yield from member_changes(*change.members)
     if change.admins is not None:
         before, after = (admin_text(admins) for admins in change.admins)
         yield _("~ admins: {before} -> {after}").format(before=before, after=after)
@@ -151,7 +160,3 @@ def _card_differences(before: Server, after: Server) -> list[str]:
 
 def _cpus(count: int) -> str:
     return _("{count} CPU", "{count} CPUs", count).format(count=count)
-
-
-def _most(limits: Limits) -> str:
-    return _("any number") if limits.gpus_per_task is None else str(limits.gpus_per_task)

@@ -1,4 +1,4 @@
-"""The JSON documents of the daily commands and of the pool, each made in one place.
+"""The JSON documents of the daily commands, each made in one place.
 
 Pure functions from records to documents. From 1.0 on keys may be added and none renamed.
 Allocation ids are integers, times ISO 8601 UTC with microseconds, and what an allocation
@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from ..replay.catalogue import AllocationGranted, LedgerCreated, PoolChanged
-from ..replay.facts import Admins, By, Limits, Place, Pool, Server, Share
+from ..replay.catalogue import AllocationGranted
+from ..replay.facts import Place, Server, Share
 from ..replay.piece import AllocationPiece
-from ..replay.pool_change import Difference
 from .occupancy import Occupancy, Totals
-from .output import plain
 from .timetext import MICROSECONDS, utc_text
 
 if TYPE_CHECKING:
@@ -167,56 +165,6 @@ def _occupied(row: Occupancy) -> Document:
     }
 
 
-def pool_facts(pool: Pool) -> Document:
-    """`pool show` and `pool check`: a pool as it stands, or as a file says it."""
-    return {
-        "servers": [server_facts(server) for server in pool.servers],
-        "limits": plain(pool.limits),
-        "admins": plain(pool.admins),
-    }
-
-
-def pool_difference(seq: int, found: Difference, *, remove: bool) -> Document:
-    """`pool diff`: what a file would change; `absent` are servers that it lacks and that stay."""
-    return {
-        "seq": seq,
-        "changes": {
-            **_changed(found.added, found.changed, found.limits, found.admins),
-            "removed": list(found.absent) if remove else [],
-            "absent": [] if remove else list(found.absent),
-            "in_use": plain(found.in_use),
-            "ended": sorted({number for use in found.in_use for number in use.allocations}),
-        },
-    }
-
-
-def pool_change(seq: int, event: PoolChanged | None) -> Document:
-    """`pool apply`: what has changed; nothing where there is no event."""
-    one = event if event is not None else PoolChanged(By(""))
-    return {
-        "seq": seq,
-        "changes": {
-            **_changed(one.added, one.changed, one.limits, one.admins),
-            "removed": list(one.removed),
-            "ended": list(one.ended),
-        },
-    }
-
-
-def _changed(
-    added: Iterable[Server],
-    changed: Iterable[Server],
-    limits: Limits | None,
-    admins: Admins | None,
-) -> Document:
-    return {
-        "added": [server_facts(server) for server in added],
-        "changed": [server_facts(server) for server in changed],
-        "limits": plain(limits),
-        "admins": plain(admins),
-    }
-
-
 def places(seq: int, name: str, moved: Iterable[Place]) -> Document:
     """`drain` and `resume`: the GPUs that moved, under `drained` or `resumed`."""
     listed = [{"server": place.server, "gpus": list(place.gpus)} for place in moved]
@@ -226,17 +174,3 @@ def places(seq: int, name: str, moved: Iterable[Place]) -> Document:
 def ended(seq: int, allocations: Iterable[int]) -> Document:
     """`reset`: the allocations that ended."""
     return {"seq": seq, "changes": {"ended": list(allocations)}}
-
-
-def made(seq: int, path: str, facts: LedgerCreated) -> Document:
-    """`init`: the new ledger's file, its id and its first pool."""
-    return {
-        "seq": seq,
-        "changes": {
-            "path": path,
-            "ledger": facts.ledger,
-            "added": [server_facts(server) for server in facts.pool.servers],
-            "limits": plain(facts.pool.limits),
-            "admins": plain(facts.pool.admins),
-        },
-    }

@@ -66,6 +66,10 @@ class Cap(Record, frozen=True):
     default_lease: int | None = None
 
 
+NO_CAP = Cap()
+"""Nothing is limited. It is this very record that JSON leaves out, not one like it."""
+
+
 class Limits(Record, frozen=True):
     """What may be asked for at most: by each task, each user, each project.
 
@@ -73,9 +77,13 @@ class Limits(Record, frozen=True):
     """
 
     gpus_per_task: int | None = None
-    task: Cap = Cap()
-    user: Cap = Cap()
-    project: Cap = Cap()
+    task: Cap = NO_CAP
+    user: Cap = NO_CAP
+    project: Cap = NO_CAP
+
+
+NO_LIMITS = Limits()
+"""The same of a whole pool."""
 
 
 class Project(Record, frozen=True):
@@ -83,7 +91,7 @@ class Project(Record, frozen=True):
 
     name: str
     priority: int = 0
-    cap: Cap = Cap()
+    cap: Cap = NO_CAP
 
 
 class Member(Record, frozen=True):
@@ -92,7 +100,7 @@ class Member(Record, frozen=True):
     user: str
     id: str
     project: str | None = None
-    cap: Cap = Cap()
+    cap: Cap = NO_CAP
 
 
 class AdminUser(Record, frozen=True):
@@ -124,7 +132,7 @@ class Pool(Record, frozen=True):
     """
 
     servers: tuple[Server, ...]
-    limits: Limits = Limits()
+    limits: Limits = NO_LIMITS
     admins: Admins = Admins()
     projects: tuple[Project, ...] = ()
     members: tuple[Member, ...] = ()

@@ -9,7 +9,7 @@ from ..ledger.canonical import encode
 from ..ledger.creation import create
 from ..ledger.event import Draft, Event
 from ..ledger.format import FORMAT
-from . import request as requests
+from . import pool_request
 from .actor import Actor
 from .catalogue import LedgerCreated, version
 from .errors import BadRequest
@@ -26,7 +26,7 @@ def found(
     Where the pool names no admins, the founder is the first one; root always is. Raises
     BadRequest, LedgerExists, NotPermitted, NetworkFilesystem, StorageFailed.
     """
-    requests.pool(pool)
+    pool = pool_request.pool(pool)
     founder = Admins((AdminUser(actor.user, actor.identity),))
     admins = founder if pool.admins == Admins() else pool.admins
     pool = Pool(pool.servers, pool.limits, admins, pool.projects, pool.members)

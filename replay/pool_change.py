@@ -8,7 +8,18 @@ from ..ledger.canonical import encode
 from .actor import Actor
 from .catalogue import PoolChanged, PoolDrained, PoolResumed
 from .errors import NoSuchServer, ReasonNeeded, ServerInUse
-from .facts import Admins, AskedChange, Limits, Place, Placed, Pool, Record, Server
+from .facts import (
+    Admins,
+    AskedChange,
+    Limits,
+    Member,
+    Place,
+    Placed,
+    Pool,
+    Project,
+    Record,
+    Server,
+)
 from .piece import ServerPiece
 from .refusal import Refusal
 from .request import placed_text
@@ -26,7 +37,7 @@ class InUse(Record, frozen=True):
 
 class Difference(Record, frozen=True):
     """What a pool file would change. `absent` are servers the file lacks, removed only on
-    demand.
+    demand. `projects` and `members` are all of them from then on, where one changes.
     """
 
     added: tuple[Server, ...] = ()
@@ -34,22 +45,26 @@ class Difference(Record, frozen=True):
     absent: tuple[str, ...] = ()
     limits: Limits | None = None
     admins: Admins | None = None
+    projects: tuple[Project, ...] | None = None
+    members: tuple[Member, ...] | None = None
     in_use: tuple[InUse, ...] = ()
 
     def empty(self, *, remove: bool) -> bool:
         """Whether applying it would change nothing."""
+        whole = (self.limits, self.admins, self.projects, self.members)
         moved = self.added or self.changed or (remove and self.absent)
-        return not moved and self.limits is None and self.admins is None
+        return not moved and all(one is None for one in whole)
 
 
 def pool_of(state: State) -> Pool:
     """The pool as it stands: the one that a pool file would have to say to change nothing."""
     servers = tuple(server.facts for server in state.servers())
-    return Pool(servers, state.pool.limits, state.pool.admins)
+    frame = state.pool
+    return Pool(servers, frame.limits, frame.admins, frame.projects, frame.members)
 
 
 def difference(state: State, pool: Pool, *, remove: bool) -> Difference:
-    """What applying `pool` would change; the order of servers in it does not matter.
+    """What applying `pool` would change; the order in it does not matter.
 
     A pool without admins leaves them as they are, so that nobody locks everybody out.
     """
@@ -67,6 +82,8 @@ def difference(state: State, pool: Pool, *, remove: bool) -> Difference:
         absent,
         pool.limits if pool.limits != state.pool.limits else None,
         pool.admins if pool.admins not in (Admins(), state.pool.admins) else None,
+        pool.projects if {*pool.projects} != {*state.pool.projects} else None,
+        pool.members if {*pool.members} != {*state.pool.members} else None,
         tuple(one for one in in_use if one is not None),
     )
 
@@ -135,6 +152,7 @@ def decide_pool(
     return PoolChanged(
         by(actor, admin), change.added, change.changed, change.absent if remove else (),
         change.limits, change.admins, reason, ended,
+        projects=change.projects, members=change.members,
     )  # fmt: skip
 
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import Counter
 
 from .errors import BadRequest
-from .facts import Asked, AskedExtend, AskedRelease, Placed, Pool, Record, Server, Tie
+from .facts import Asked, AskedExtend, AskedRelease, Placed, Record, Tie
 
 NAME_LENGTH = 64
 NOTE_LENGTH = 200
@@ -218,25 +217,3 @@ def places(on: tuple[Placed, ...]) -> tuple[Placed, ...]:
 def _ascending(gpus: tuple[int, ...] | None) -> None:
     if gpus is not None and (not gpus or tuple(sorted(set(gpus))) != gpus):
         raise BadRequest("on", gpus, "GPU indices in ascending order, each once")
-
-
-def pool(whole: Pool) -> Pool:
-    """A pool, checked: facts that cannot be would make its event void. Raises BadRequest."""
-    names = [name("server", server.name) for server in whole.servers]
-    if not names:
-        raise BadRequest("servers", names, "at least one server")
-    twice = next((one for one, times in Counter(names).items() if times > 1), None)
-    if twice is not None:
-        raise BadRequest("server", twice, "each server once")
-    for server in whole.servers:
-        _server(server)
-    if whole.limits.gpus_per_task is not None:
-        count("gpus_per_task", whole.limits.gpus_per_task)
-    return whole
-
-
-def _server(server: Server) -> None:
-    count("CPUs", server.cpus)
-    indices = [card.index for card in server.gpus]
-    if not indices or min(indices) < 0 or sorted(set(indices)) != indices:
-        raise BadRequest("gpus", indices, "at least one GPU, each index once, in ascending order")

@@ -41,6 +41,17 @@ index = 0
 uuid = "GPU-0"
 [limits]
 gpus_per_task = 8
+[limits.user]
+gpu_hours = 900
+lease = "30d"
+default_lease = "1h"
+[[project]]
+name = "vision"
+priority = 1
+gpus = 12
+[[user]]
+name = "root"
+project = "vision"
 [admins]
 users = ["root"]
 """
@@ -53,6 +64,11 @@ cpus = 64
 name = "new"
 gpus = 1
 cpus = 1
+[limits]
+[[project]]
+name = "vision"
+[[user]]
+name = "root"
 [admins]
 groups = ["root"]
 """

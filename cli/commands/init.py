@@ -9,7 +9,7 @@ import click
 
 from ..options import completed, define, whole
 from ..session import Session
-from ..shape import made
+from ..shape_pool import made
 from ..usage import Misused, one_of
 from ..words import _
 

@@ -11,7 +11,7 @@ from ...options import completed, define
 from ...poolsource import pool_file, shown, whole_pool
 from ...poolwords import Change, change_lines, change_of
 from ...session import Session
-from ...shape import pool_change
+from ...shape_pool import pool_change
 from ...words import _, ids
 from .diff import kept_line
 

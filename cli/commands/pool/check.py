@@ -8,7 +8,7 @@ from ...options import completed, define
 from ...poolsource import pool_file, shown
 from ...poolwords import pool_sum
 from ...session import Session
-from ...shape import pool_facts
+from ...shape_pool import pool_facts
 from ...words import _
 
 EXAMPLES = """

@@ -11,7 +11,7 @@ from ...options import completed, define
 from ...poolsource import pool_file, shown, whole_pool
 from ...poolwords import change_lines, change_of
 from ...session import Session
-from ...shape import pool_difference
+from ...shape_pool import pool_difference
 from ...words import _, ids
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ gpuledger pool diff pool.toml --exit-code > /dev/null || gpuledger pool apply po
 def command(session: Session, *, file: str, remove: bool, exits: bool) -> None:
     """Show what applying a pool FILE (- is stdin) would change, and change nothing.
 
-    A table that FILE leaves out, [limits] or [admins], changes nothing either.
+    What FILE leaves out, [limits], [admins], [[project]] or [[user]], changes nothing either.
     """
     told = pool_file(file, session.files)
     with session.ledger() as ledger:

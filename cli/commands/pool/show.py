@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import click
 
 from ....replay.pool_change import pool_of
+from ...capwords import limit_lines
 from ...hostrange import fold, gpu_text
 from ...options import define
 from ...poolwords import admin_text, card_text, pool_sum, runs
 from ...session import Session
-from ...shape import pool_facts
+from ...shape_pool import pool_facts
 from ...table import Column, Table
 from ...usage import one_of
 from ...words import _
@@ -62,9 +63,8 @@ def command(session: Session, *, toml: bool) -> None:
 def _tell(session: Session, state: State, pool: Pool) -> None:
     session.table(Table(COLUMNS, list(_rows(state, pool))))
     session.say(pool_sum(pool))
-    limit = pool.limits.gpus_per_task
-    if limit is not None:
-        session.say(_("limit: {count} GPUs a task").format(count=limit))
+    for line in limit_lines(pool):
+        session.say(line)
     session.say(_("admins: {admins}").format(admins=admin_text(pool.admins)))
 
 
