@@ -249,3 +249,16 @@ def test_a_shell_evaluates_them(console: Console, tmp_path: Path, form: str) -> 
     if form == "slurm":
         assert made["SLURM_SUBMIT_DIR"] == str(folder)
     assert list(folder.iterdir()) == []
+
+
+def test_a_gang_is_extended_and_released_as_one(console: Console) -> None:
+    """Whatever it holds, on however many servers: one event each for grant, extension, release."""
+    steps = (
+        "allocate wide 6 --servers 3 --lease 2h", "extend wide --by 1h", "release wide",
+    )  # fmt: skip
+    for step, words in enumerate(steps, 2):
+        console.says(words)
+        assert console.head() == step
+    (ended,) = console.document("history")["allocations"]
+    assert [one["server"] for one in ended["servers"]] == ["s0", "s1", "s2"]
+    assert console.document("status")["totals"]["gpus_free"] == 12
