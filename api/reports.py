@@ -26,6 +26,7 @@ from gpuledger.replay.past import Past, load_past, on_server, replayed, say, sta
 from gpuledger.replay.snapshot_store import Misfit
 
 if TYPE_CHECKING:
+    from gpuledger.replay.allowance import Identify
     from gpuledger.replay.episode import Episode
     from gpuledger.replay.transition import Transition
     from gpuledger.replay.usage import Usage
@@ -109,10 +110,19 @@ class Reports:
 
         return self._ask(ask)
 
-    def usage(self, window: Window, by: tuple[str, ...] = ("user",)) -> tuple[Usage, Head]:
+    def usage(
+        self,
+        window: Window,
+        by: tuple[str, ...] = ("user",),
+        *,
+        limits: bool = False,
+        identify: Identify | None = None,
+    ) -> tuple[Usage, Head]:
         """Sums by user, project, server or task; what is yet to come counts for nothing.
 
-        Raises BadRequest for an unknown dimension.
+        With `limits` rows of users or of projects tell how much of what is allowed is in use
+        now; `identify` finds a user's identity where the ledger does not tell it. Raises
+        BadRequest for an unknown dimension.
         """
         from gpuledger.replay import usage
 
@@ -125,6 +135,10 @@ class Reports:
             until = max(window.from_us, min(window.to_us, now))
             past_only = Window(window.from_us, until)
             used = usage.usage(past.during(past_only), past.capacities, past_only, by)
+            if limits:
+                from gpuledger.replay.allowance import beside
+
+                used = beside(past.state, used, now, identify)
             return used, past.state.head
 
         return self._ask(ask)

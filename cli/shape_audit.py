@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..replay.problem import Problem
     from ..replay.rebuilding import Rebuilt
     from ..replay.transition import Transition
-    from ..replay.usage import Usage
+    from ..replay.usage import Usage, UsageRow
     from ..replay.verification import Verified
 
 
@@ -131,6 +131,7 @@ def usage(used: Usage, at: Head) -> Document:
                 "allocations": row.allocations,
                 "gpu_seconds": seconds(row.gpu_us),
                 "cpu_seconds": seconds(row.cpu_us),
+                **({"limits": _limits(row)} if row.limits else {}),
             }
             for row in used.rows
         ],
@@ -143,6 +144,16 @@ def usage(used: Usage, at: Head) -> Document:
             "held_share": used.held_share,
         },
         "head": head(at),
+    }
+
+
+def _limits(row: UsageRow) -> Document:
+    """What is used of what is allowed, where that is limited."""
+    return {
+        one.what: {"used": one.used, "allowed": one.allowed}
+        if one.window is None
+        else {"used_s": one.used, "allowed_s": one.allowed, "window_s": one.window}
+        for one in row.limits
     }
 
 

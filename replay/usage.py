@@ -16,15 +16,29 @@ from .interval import Window, cpu_time, gpu_time, less
 DIMENSIONS = ("user", "project", "server", "task")
 
 
+class Allowance(Record, frozen=True):
+    """What is `used` of what is `allowed`: `gpus` or `cpus` at once, or `gpu_hours` in seconds.
+
+    GPU time is that of the last `window` seconds with running leases to their ends, as a
+    request is held to it.
+    """
+
+    what: str
+    used: int
+    allowed: int
+    window: int | None = None
+
+
 class UsageRow(Record, frozen=True):
     """One row: the values of the dimensions asked for, and the sums in GPU- and
-    CPU-microseconds.
+    CPU-microseconds; `limits` where they were asked for, too.
     """
 
     values: tuple[str | None, ...]
     allocations: int
     gpu_us: int
     cpu_us: int
+    limits: tuple[Allowance, ...] = ()
 
 
 class Usage(Record, frozen=True):
@@ -60,7 +74,7 @@ def usage(
         sums[values][1] += cpu_time(holding, window)
         ids[values].add(holding.allocation)
         held[holding.server].append(holding)
-    rows = [UsageRow(at, len(ids[at]), *sums[at]) for at in sums]
+    rows = [UsageRow(at, len(ids[at]), sums[at][0], sums[at][1]) for at in sums]
     rows.sort(key=lambda row: (-row.gpu_us, tuple(value or "" for value in row.values)))
     capacity, drained = _offered(capacities, window, held)
     everyone = {number for numbers in ids.values() for number in numbers}

@@ -166,8 +166,9 @@ def test_a_pool_made_in_python_is_held_to_the_same(ledger_path: Path, how: str, 
     limits = Limits(**{where: cap}) if " " not in where else Limits()
     projects = (Project("vision", 0, cap),) if where == "one project" else ()
     members = (Member("ada", "uid:1001", None, cap),) if where == "one user" else ()
+    whole = Pool(pool().servers, limits, projects=projects, members=members)
     with pytest.raises(BadRequest):
-        init(ledger_path, Pool(pool().servers, limits, (), projects, members), actor=ROOT)  # type: ignore[arg-type]
+        init(ledger_path, whole, actor=ROOT)
     assert not ledger_path.exists()
 
 

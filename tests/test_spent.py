@@ -134,9 +134,7 @@ def test_an_hour_counts_wholly_while_any_of_it_is_in_the_window(
 
 @given(SEEDS)
 def test_nothing_is_lost_that_no_window_had_left_out(seed: int) -> None:
-    """Whatever becomes of the window, hours that were in it at each end are there wholly; of those
-    before there is no more than there was.
-    """
+    """Whatever becomes of the window, the hours that were in it at each end are there wholly."""
     random, made = Random(seed), Counting(Limits(user=Cap(gpu_hours=9, window=HOUR_S)))
     for _ in range(40):
         if random.random() < 0.15:

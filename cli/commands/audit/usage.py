@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING
 import click
 
 from ....replay.errors import BadRequest
+from ...actor import user_identity
+from ...duration import units_text
 from ...options import define
 from ...report import now_of, tell_head, tell_window, window_of, windowed
 from ...session import Session
 from ...shape_audit import seconds_text, usage
 from ...table import Column, Table
+from ...timetext import MICROSECONDS
 from ...words import _
 
 if TYPE_CHECKING:
-    from ....replay.usage import Usage
+    from ....replay.usage import Allowance, Usage, UsageRow
 
 EXAMPLES = """
 gpuledger audit usage                                  by user, the last 7 days
@@ -24,6 +27,8 @@ gpuledger audit usage --by user,server -S 2026-03-01 -E 2026-04-01 --csv
 """
 DIMENSIONS = ("user", "project", "server", "task")
 HOUR_US = 3_600_000_000
+LIMITED = {"gpus": "GPUs now", "cpus": "CPUs now", "gpu_hours": "of GPU-hours"}
+"""What can be limited, and the heading of its column."""
 
 
 def _by(text: str) -> tuple[str, ...]:
@@ -48,11 +53,13 @@ def command(
     """GPU-hours and CPU-hours in a window, beside the pool's capacity as it was then.
 
     What is yet to come counts for nothing: a window ends now at the latest. JSON and CSV
-    have exact seconds.
+    have exact seconds. Where the pool limits users or projects, rows of theirs tell how much
+    of that is in use now, running leases to their ends.
     """
     with session.ledger() as ledger:
-        window = window_of(session, now_of(session, ledger), since, until, month)
-        used, head = ledger.usage(window, by)
+        now = now_of(session, ledger)
+        window = window_of(session, now, since, until, month)
+        used, head = ledger.usage(window, by, limits=window.to_us >= now, identify=user_identity)
         session.notices(ledger)
     if session.json:
         session.document(usage(used, head))
@@ -76,25 +83,43 @@ def _exact(used: Usage) -> Table:
 
 
 def _table(used: Usage) -> Table:
+    told = {one.what for row in used.rows for one in row.limits}
+    limited = [what for what in LIMITED if what in told]
     columns = (
         *(Column(name, style="strong", shrink=1) for name in used.by),
         Column("allocations", right=True, drop=2),
         Column("GPU-hours", right=True),
         Column("CPU-hours", right=True, drop=1),
         Column("of capacity", right=True),
+        *(Column(LIMITED[what], right=True) for what in limited),
     )
     rows = [
         (*(value or _("(none)") for value in row.values),
-         *_sums(row.allocations, row.gpu_us, row.cpu_us, used.capacity_us))
+         *_sums(row.allocations, row.gpu_us, row.cpu_us, used.capacity_us),
+         *_limits(row, limited))
         for row in used.rows
     ]  # fmt: skip
     sums = _sums(used.allocations, used.gpu_us, used.cpu_us, used.capacity_us)
-    totals = (_("all"), *[""] * (len(used.by) - 1), *sums)
+    totals = (_("all"), *[""] * (len(used.by) - 1), *sums, *[""] * len(limited))
     return Table(columns, rows, totals)
 
 
 def _sums(allocations: int, gpu_us: int, cpu_us: int, capacity_us: int) -> tuple[str, ...]:
     return str(allocations), hours(gpu_us), hours(cpu_us), share(gpu_us, capacity_us)
+
+
+def _limits(row: UsageRow, limited: list[str]) -> list[str]:
+    """What is used of what is allowed: `6/16`, `120/500 in 7d`; empty where nothing limits it."""
+    told = {one.what: one for one in row.limits}
+    return [_allowance(told[what]) if what in told else "" for what in limited]
+
+
+def _allowance(one: Allowance) -> str:
+    if one.window is None:
+        return f"{one.used}/{one.allowed}"
+    used = hours(one.used * MICROSECONDS).removesuffix(".00")
+    allowed, window = one.allowed * MICROSECONDS // HOUR_US, units_text(one.window)
+    return _("{used}/{allowed} in {window}").format(used=used, allowed=allowed, window=window)
 
 
 def _offered(used: Usage) -> str:
