@@ -1,0 +1,191 @@
+"""Waiting in line, by real processes: in order, soon, without holding anything, with or without
+a bell, and whoever of them dies.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from gpuledger.handle import Ledger
+from gpuledger.ledger.event import Event
+from gpuledger.replay.catalogue import AllocationGranted, AllocationReleased, RequestCancelled
+from gpuledger.replay.errors import Refused
+from gpuledger.replay.fold import decode
+from small_pools import pool
+
+HERE = Path(__file__).resolve().parent
+Record = Callable[[str, object], None]
+
+
+@pytest.fixture
+def book(ledger_path: Path) -> Iterator[Ledger]:
+    """One server of four GPUs, all of them held by `first`."""
+    from gpuledger.handle import init
+
+    init(ledger_path, pool(1, 4, 16))
+    with Ledger(str(ledger_path)) as opened:
+        opened.allocate("first", 4)
+        yield opened
+
+
+class Waiter:
+    """A process in line; `number` is its request's id."""
+
+    def __init__(self, process: subprocess.Popen[str], task: str) -> None:
+        self.process, self.task = process, task
+        self.number = int(self.said("waiting")[0])
+
+    def said(self, word: str) -> list[str]:
+        """What stands behind the word that it says next."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline().split()
+        assert line[:1] == [word], line
+        return line[1:]
+
+    def granted(self) -> tuple[int, float]:
+        """Its allocation and the processor seconds that it waited with."""
+        number, cpu = self.said("granted")
+        return int(number), float(cpu)
+
+
+@contextmanager
+def waiters(path: str, count: int, gpus: int = 4, *options: str) -> Iterator[list[Waiter]]:
+    """So many processes in line, one behind the other."""
+    with ExitStack() as stack:
+        line = []
+        for at in range(count):
+            args = [sys.executable, str(HERE / "waiter.py"), path, f"task-{at}", str(gpus)]
+            process = stack.enter_context(
+                subprocess.Popen(
+                    [*args, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                )
+            )
+            stack.callback(process.kill)
+            line.append(Waiter(process, f"task-{at}"))
+        yield line
+
+
+def grants(book: Ledger) -> dict[int, Event]:
+    """The granted events of those who waited, by their requests."""
+    found = {}
+    for event in book.log.read(0):
+        payload = decode(event) if event.kind == AllocationGranted.KIND else None
+        if payload is not None and payload.request is not None:
+            found[payload.request] = event
+    return found
+
+
+def delays_ms(book: Ledger) -> list[float]:
+    """From each release to the grant that follows it, in milliseconds, by the events' times."""
+    delays, freed = [], 0
+    for event in book.log.read(0):
+        if event.kind == AllocationReleased.KIND:
+            freed = event.at
+        elif event.kind == AllocationGranted.KIND and freed:
+            delays.append((event.at - freed) / 1000)
+    return delays
+
+
+def serve_all(book: Ledger, line: list[Waiter]) -> float:
+    """Release what is held again and again until each was served; their processor seconds."""
+    held, cpu = "first", 0.0
+    for waiter in line:
+        book.release(held)
+        number, spent = waiter.granted()
+        held, cpu = f"@{number}", cpu + spent
+    return cpu
+
+
+def test_many_are_served_in_order(book: Ledger, full: bool, record_property: Record) -> None:
+    """Each is granted by the release that frees its GPUs, the first in line first."""
+    with waiters(book.path, 64 if full else 12) as line:
+        cpu = serve_all(book, line)
+        served = sorted(grants(book).items(), key=lambda one: one[1].seq)
+        assert [number for number, _ in served] == [waiter.number for waiter in line]
+    delays = sorted(delays_ms(book))
+    record_property(
+        "ms from release to grant, median and most", (delays[len(delays) // 2], delays[-1])
+    )
+    record_property("processor ms of a waiter in all", round(1000 * cpu / len(line), 2))
+
+
+def test_the_same_without_a_bell(book: Ledger, full: bool, record_property: Record) -> None:
+    """With every notice lost, a look at the log now and then serves them all, in order."""
+    with waiters(book.path, 64 if full else 4, 4, "deaf") as line:
+        serve_all(book, line)
+        served = sorted(grants(book).items(), key=lambda one: one[1].seq)
+        assert [number for number, _ in served] == [waiter.number for waiter in line]
+    record_property("ms from release to grant, at most", max(delays_ms(book)))
+
+
+def test_half_of_them_killed(
+    book: Ledger, full: bool, rng_seed: int, record_property: Record
+) -> None:
+    """Killed at random moments, the dead leave the line, no GPU is lost, and the order is kept."""
+    chosen = random.Random(rng_seed)
+    with waiters(book.path, 64 if full else 12) as line:
+        doomed = set(chosen.sample(range(len(line)), len(line) // 2))
+        held, served = "first", []
+        for at, waiter in enumerate(line):
+            for victim in [one for one in doomed if chosen.random() < 0.2 or one == at]:
+                line[victim].process.kill()
+                line[victim].process.wait()
+                doomed.discard(victim)
+            if waiter.process.poll() is None:
+                book.release(held)
+                number, _ = waiter.granted()
+                held, served = f"@{number}", [*served, waiter.number]
+        order = sorted(grants(book).items(), key=lambda one: one[1].seq)
+        assert [number for number, _ in order] == served
+        book.release(held)
+        assert book.queue()[1] == []
+        assert book.state().fleet.servers[0].free_count() == 4
+    record_property("served, killed", (len(served), len(line) - len(served)))
+
+
+def test_the_end_of_a_lease_serves_without_anybody(ledger_path: Path) -> None:
+    """Nobody writes when a lease ends: who waits knows when it is, and takes what it frees."""
+    from gpuledger.handle import init
+
+    init(ledger_path, pool(1, 4, 16))
+    with Ledger(str(ledger_path)) as book:
+        book.allocate("first", 4, lease=2)
+        with waiters(book.path, 1) as (waiter,):
+            number, _ = waiter.granted()
+            released, granted = list(book.log.read(number - 2, number))
+            assert decode(released).cause == "lease"
+            assert granted.at >= released.at
+
+
+def test_interrupted_it_leaves_nothing_behind(book: Ledger) -> None:
+    """Ctrl-C takes the request out of the line at once."""
+    with waiters(book.path, 1) as (waiter,):
+        waiter.process.send_signal(signal.SIGINT)
+        waiter.process.wait()
+        assert book.queue()[1] == []
+        last = next(iter(book.log.read(book.head().seq - 1)))
+        assert (last.kind, decode(last).cause) == (RequestCancelled.KIND, "owner")
+
+
+def test_nobody_passes_who_came_later(book: Ledger) -> None:
+    """What is free for one who waits is not given to a newcomer, though he asks first."""
+    with waiters(book.path, 1) as (waiter,):
+        os.kill(waiter.process.pid, signal.SIGSTOP)
+        book.release("first")
+        with pytest.raises(Refused) as caught:
+            book.allocate("new", 1)
+        assert (caught.value.reason, caught.value.facts["ahead"][0].request) == (
+            "waiting",
+            waiter.number,
+        )
+        os.kill(waiter.process.pid, signal.SIGCONT)
+        waiter.granted()
