@@ -16,6 +16,7 @@ from .placing import place_text
 from .shape_audit import elapsed_us, seconds_text, state_of
 from .table import Column, Table
 from .timetext import MICROSECONDS, elapsed_text, local_text, utc_text
+from .words import _
 
 if TYPE_CHECKING:
     from ..replay.history import Spell
@@ -96,11 +97,21 @@ def table(spells: Iterable[Spell], now_us: int, zone: tzinfo) -> Table:
         (
             f"@{spell.allocation}", spell.task, spell.user, spell.project or "",
             place_text(spell.servers), str(spell.cpus), moment(spell.start, zone),
-            moment(spell.end, zone), elapsed(spell, now_us), state_of(spell), spell.reason or "",
+            moment(spell.end, zone), elapsed(spell, now_us), state_of(spell), why(spell),
         )
         for spell in spells
     ]  # fmt: skip
     return Table(COLUMNS, rows)
+
+
+def why(spell: Spell) -> str:
+    """Why it ended, for people: the words that were given, or what ended it by itself."""
+    words = {
+        "lease": _("its lease ended"),
+        "process": _("its process was gone"),
+        "reboot": _("its host started anew"),
+    }
+    return spell.reason or words.get(spell.cause or "", "")
 
 
 def csv_table(spells: Iterable[Spell], now_us: int) -> Table:

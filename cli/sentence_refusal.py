@@ -97,7 +97,7 @@ def _not_permitted(facts: Facts) -> Said:
         )
         return Said(
             runs + (", …" if len(held) > MOST_HOLDERS else ""),
-            _("ask {user}, or an admin, who can end it with --force --reason TEXT").format(
+            _("ask {user}, or an admin, who can do it with --force --reason TEXT").format(
                 user=quoted(held[0].user)[1:-1]
             ),
         )

@@ -15,6 +15,9 @@ from conftest import RunCli
 from gpuledger.cli.commands.audit import COMMANDS as AUDIT
 from gpuledger.cli.commands.pool import COMMANDS as POOL
 from gpuledger.cli.program import COMMANDS
+from gpuledger.handle import Ledger
+from gpuledger.replay import request as requests
+from gpuledger.replay.facts import Asked, Placed
 from json_shapes import SCHEMAS, Json, check
 
 EVERY = ("-S", "2020-01-01")
@@ -182,6 +185,14 @@ def test_the_daily_documents(
     ask("drain", "drain", "s0:3", "h100")
     ask("error", "allocate", "c", "3", code=4)
     ask("error", "allocate", "d", "80", code=2)
+    ask("allocate", "allocate", "leased", "1", "--on", "s1", "--lease", "8h")
+    ask("extend", "extend", "leased", "--by", "1h")
+    ask("error", "extend", "a", "--by", "1h", code=5)
+    stand_in_line(ledger_path)
+    assert len(ask("queue", "queue")["requests"]) == 2
+    ask("cancel", "cancel", "waits")
+    ask("cancel", "cancel", "waits", "--if-waiting")
+    ask("error", "cancel", "waits", code=3)
     ask("list", "list")
     ask("status", "status")
     ask("status", "status", "--gpus", "h100")
@@ -204,6 +215,14 @@ def test_the_daily_documents(
         check("export", json.loads(line))
     assert len(lines) == head["seq"]
     every_key_counts(ask)
+
+
+def stand_in_line(path: Path) -> None:
+    """Two requests of nobody's process, the second behind the first."""
+    with Ledger(str(path)) as book:
+        for task, gpus in (("waits", 4), ("waits-too", 4)):
+            request = requests.allocate(Asked(task, gpus, 4, on=("s0",)), (Placed("s0"),))
+            book._allocator.join(request, book.actor)
 
 
 def test_an_imports_document(ask: Asker, pool_file: Path, tmp_path: Path) -> None:

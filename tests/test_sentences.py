@@ -24,7 +24,8 @@ from gpuledger.ledger.errors import GpuledgerError
 from gpuledger.replay.errors import BadRequest, Refused
 from gpuledger.replay.facts import Asked, AskedRelease
 from gpuledger.replay.fit import Held
-from gpuledger.replay.refusal import REASONS, Free, Refusal
+from gpuledger.replay.limit import Breach
+from gpuledger.replay.refusal import REASONS, Ahead, Free, Refusal
 
 DESIGNED = {0, 1, 2, 3, 4, 5, 65, 74, 75, 77, 78, 124, 130, 141}
 GOLDEN = Path(__file__).parent / "transcripts" / "sentences.txt"
@@ -64,7 +65,7 @@ CASES: list[GpuledgerError] = [
     L.LedgerExists(PATH, "lock"),
     L.NotALedger("x.db", "an empty file"),
     L.NewerFormat("x.db", 2, 1),
-    L.UnknownEvent(7, "request.queued", 1),
+    L.UnknownEvent(7, "gap.recorded", 1),
     L.NetworkFilesystem("/nfs/l.db", "nfs4"),
     L.NotPermitted(PATH, "read", "gpu"),
     L.NotPermitted(PATH, "write"),
@@ -104,6 +105,13 @@ CASES: list[GpuledgerError] = [
     R.NoSuchServer("x", tuple(f"a{n}b{n}" for n in range(99))),
     R.NoSuchServer("a", ("0", "1", "3"), 9),
     R.TaskInUse("train", "ada", 12),
+    R.TaskInUse("train", "ada", 12, waits=True),
+    R.NoSuchProject("visoin", ("nlp", "vision")),
+    R.NoLease("train", 12),
+    R.NotWaiting("train", "ada"),
+    R.NotWaiting("train", "ada", 12),
+    R.NotWaiting("any task", "ada"),
+    R.WaitedInVain("train", 1_800),
     R.AmbiguousTask("train", (12, 14), ("ada", "bob")),
     R.ServerInUse("a", "removed", (12,)),
     R.ServerInUse("a", "swapped", (12, 14)),
@@ -119,7 +127,19 @@ CASES: list[GpuledgerError] = [
     refused("no_cpus", asked=asked(2, 64), cpus_free=80),
     refused("no_cpus", asked=asked(2)),
     refused("drained", asked=asked(2, on=("a", "b", "c", "d"))),
-    refused("limit", asked=asked(9), limit=8),
+    refused("limit", asked=asked(9), breach=Breach("task", "train", "gpus", 8, 0, 9)),
+    refused("limit", asked=asked(2), breach=Breach("user", "ada", "gpus", 8, 7, 2)),
+    refused("limit", asked=asked(2), breach=Breach("project", "nlp", "cpus", 8, 7, 2, free_at=0)),
+    refused("limit", asked=asked(2), breach=Breach("user", "ada", "lease", 3_600, 0, 7_200)),
+    refused(
+        "limit",
+        asked=asked(2),
+        breach=Breach("user", "ada", "gpu_hours", 432_000, 431_640, 3_600, 604_800, 0),
+    ),
+    refused("limit", asked=asked(2)),
+    refused("waiting", asked=asked(2), ahead=(Ahead(12, "train", "bob"),)),
+    refused("waiting", asked=asked(2)),
+    refused("not_permitted", act="cancel", held=(Held("", 0, 12, "train", "bob"),)),
     refused("never", asked=asked(9), most=8),
     refused("never", asked=asked(9, on=("a",)), most=8),
     refused("never", asked=asked(2, 99), most=8),

@@ -3,8 +3,9 @@
 A line that begins with `$ ` is a command, what follows is what it says (stderr, then stdout),
 `[exit N]` its exit code where that is not 0, and `# ` begins a remark. Known commands are
 `gpuledger …`, with `> FILE` where its output goes into a file, and `cat > FILE` with the
-file's lines behind `> `. What differs from run to run stands as `<time>`, `<hash>`, `<me>` …;
-how many spaces part two columns does not count, since names and times have their lengths.
+file's lines behind `> `. A command that ends with ` &` waits in line while the session goes on;
+`wait` tells what it said in the end. What differs from run to run stands as `<time>`, `<hash>`,
+`<me>` …; how many spaces part two columns does not count, since names and times have their lengths.
 
 `python tests/transcript.py` writes all of them anew; what changed shows in the diff.
 """
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -38,10 +40,13 @@ PLACEHOLDERS = (
     (r"(?m)^users = \[.*\]$", 'users = ["<me>"]'),
     (r'uid:\d+|(?<="uid": )\d+|(?<="uid":)\d+', "<uid>"),
     (r"\b(held for|took +) ?(?:\d+m)?\d[\d.]* ?s\b", r"\1 <time>"),
+    (r", in \d+[hdm]\d\d[ms]?\b", ", in <time>"),
+    (r"<time>( +)\d+h\d\dm$", r"<time>\1<time>"),
     (r"(?m) (\d+m)?\d+s$", " <time>"),
-    (r"(?m)<time>,\d+$", "<time>,<time>"),
+    (r"(?m)<time>,\d+(,|$)", r"<time>,<time>\1"),
+    (r"(?m) (?:\d+m)?\d+s( +)(?:<time>|(?:\d+[hm])?\d+[ms])$", r" <time>\1<time>"),
     (r"\b\d{3,}-\d\d:\d\d:\d\d", "<time>"),
-    (r'("(?:held_s|elapsed_s|clock|seconds)": ?)[\d.]+', r"\1<time>"),
+    (r'("(?:held_s|elapsed_s|waited_s|left_s|clock|seconds)": ?)[\d.]+', r"\1<time>"),
 )
 """What differs from run to run, and what stands for it."""
 
@@ -91,16 +96,26 @@ def steps(text: str) -> Iterator[Step]:
 def replay(text: str, run: Run, folder: Path, ledger: Path) -> Iterator[Ran]:
     """Run a session's commands one after another in `folder`, on the ledger at `ledger`."""
     heads: dict[str, str] = {}
+    waiting: list[Future[subprocess.CompletedProcess[str]]] = []
     for step in steps(text):
         if step.given:
             file = folder / step.command.removeprefix("cat > ").partition(" ")[0]
             file.write_text("".join(f"{line[2:]}\n" for line in step.given[:-1]), encoding="utf-8")
             yield Ran(step, [], [], "", 0)
             continue
+        if step.command == "wait":
+            done = waiting.pop(0).result()
+            yield Ran(step, _said(done, folder, ledger), [], "", done.returncode)
+            continue
         told, _, target = step.command.partition(" > ")
+        told, ampersand, _ = told.partition(" &")
         program, *words = shlex.split(told)
         assert program == "gpuledger", step.command
         words = [heads.get(word, word) for word in words]
+        if ampersand:
+            waiting.append(_in_line(run, words, ledger))
+            yield Ran(step, [], [], "", 0)
+            continue
         done = run(*words, env={"GPULEDGER": str(ledger), "TMPDIR": str(folder)})
         stdout = done.stdout
         if found := re.search(r"^head (\S+)$", stdout, re.MULTILINE):
@@ -108,10 +123,31 @@ def replay(text: str, run: Run, folder: Path, ledger: Path) -> Iterator[Ran]:
         if target:
             (folder / target).write_text(stdout, encoding="utf-8")
             stdout = ""
-        lines = normal(done.stderr + stdout, folder, ledger).splitlines()
-        if done.returncode:
-            lines.append(f"[exit {done.returncode}]")
+        lines = _said(done, folder, ledger, stdout)
         yield Ran(step, lines, words, stdout, done.returncode)
+
+
+def _said(
+    done: subprocess.CompletedProcess[str], folder: Path, ledger: Path, stdout: str | None = None
+) -> list[str]:
+    """What a command said, and its exit code where that is not 0."""
+    told = done.stderr + (done.stdout if stdout is None else stdout)
+    lines = normal(told, folder, ledger).splitlines()
+    return lines if not done.returncode else [*lines, f"[exit {done.returncode}]"]
+
+
+def _in_line(run: Run, words: list[str], ledger: Path) -> Future[subprocess.CompletedProcess[str]]:
+    """Run a command in a thread, until it stands in line."""
+    from gpuledger.handle import Ledger
+
+    with Ledger(str(ledger)) as book:
+        before = book.head().seq
+        pool = ThreadPoolExecutor(1)
+        future = pool.submit(run, *words, env={"GPULEDGER": str(ledger)})
+        pool.shutdown(wait=False)
+        while book.head().seq == before and not future.done():
+            wait([future], timeout=0.01)
+    return future
 
 
 def compared(lines: Iterable[str]) -> list[str]:

@@ -25,7 +25,7 @@ gpuledger queue --mine
 gpuledger queue --json
 """
 COLUMNS = (
-    Column("#", right=True),
+    Column("place", right=True),
     Column("id", right=True, style="dim"),
     Column("task", style="strong", shrink=3, least=12),
     Column("user", shrink=2),
