@@ -187,7 +187,7 @@ def test_the_daily_documents(
     ask("error", "allocate", "d", "80", code=2)
     ask("allocate", "allocate", "leased", "1", "--on", "s1", "--lease", "8h")
     ask("extend", "extend", "leased", "--by", "1h")
-    ask("error", "extend", "a", "--by", "1h", code=5)
+    ask("error", "extend", "nothing", "--by", "1h", code=3)
     stand_in_line(ledger_path)
     assert len(ask("queue", "queue")["requests"]) == 2
     ask("cancel", "cancel", "waits")
