@@ -8,9 +8,13 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
+import msgspec
+
 from gpuledger import GpuledgerError
 from gpuledger.handle import Ledger, init
-from gpuledger.replay.facts import Placed, Pool
+from gpuledger.replay import line
+from gpuledger.replay import request as requests
+from gpuledger.replay.facts import Asked, Placed, Pool
 from small_pools import ADA, BOB, ROOT, pool, server
 
 BEGINS = 1_600_000_000_000_000
@@ -37,6 +41,7 @@ class Lively:
         """One act of one of them, as it comes."""
         acts: list[Callable[[], object]] = [self.allocate] * 6 + [self.release] * 4
         acts += [self.drain, self.resume, self.force, self.apply, self.extend]
+        acts += [self.join, self.serve, self.serve, self.cancel]
         if self.chosen.random() < 0.02:
             acts = [lambda: self.root.reset("again")]
         with suppress(GpuledgerError):  # refusals are recorded, the rest leaves no trace
@@ -45,6 +50,8 @@ class Lively:
     def settle(self) -> None:
         """End everything, take all servers into use, and let two tasks run."""
         every = self.root.state().pool.servers
+        self.ada.cancel(mine=True, if_held=True)
+        self.bob.cancel(mine=True, if_held=True)
         self.root.release(servers=every, force=True, reason="settle", if_held=True)
         self.root.resume(tuple(map(Placed, every)))
         self.ada.allocate("long", 1)
@@ -69,6 +76,24 @@ class Lively:
         running = team.state().allocations()
         leased = [one.task for one in running if one.until and one.owner == team.actor.identity]
         team.extend(*leased[:2], lease=600)
+
+    def join(self) -> None:
+        """Ask for more than there may be, and stand in line for it."""
+        team = self.chosen.choice([self.ada, self.bob])
+        lease = self.chosen.choice([None, 60, 900])
+        asked = Asked(next(self.tasks), self.chosen.randint(2, 4), 4, lease=lease)
+        team._allocator.join(requests.allocate(asked), team.actor)
+
+    def serve(self) -> None:
+        """Whoever waits tries to take what is his."""
+        for one in self.root.state().docket.line():
+            team = self.ada if one.owner == self.ada.actor.identity else self.bob
+            asked = msgspec.structs.replace(line.request_of(one), waiting=one.id)
+            team._allocator.serve(asked, team.actor)
+
+    def cancel(self) -> None:
+        team = self.chosen.choice([self.ada, self.bob])
+        team.cancel(mine=True, if_held=True)
 
     def release(self) -> None:
         team = self.chosen.choice([self.ada, self.bob])
