@@ -89,6 +89,7 @@ def verify(path: str, instants: list[int]) -> dict[str, Any]:
     log.close()
     held: dict[int, dict[str, int]] = {instant: {} for instant in instants}
     pool, running, wrong, head, at = {}, {}, [], (0, bytes(32)), 0
+    ends: dict[int, int] = {}
     for row, until in zip(rows, [*(row[1] for row in rows[1:]), 2**63], strict=True):
         try:
             if (row[0] - 1, row[7]) != head or row[1] < at or event_hash(row) != row[8]:
@@ -99,11 +100,15 @@ def verify(path: str, instants: list[int]) -> dict[str, Any]:
             trial = dict(pool), dict(running)
             fold(*trial, row[0], row[2].decode(), data)
             pool, running = trial
+            if row[2] == b"allocation.granted" and "lease" in data:
+                ends[row[0]] = row[1] + data["lease"] * 10**6
+            ends.update((one["allocation"], one["until"]) for one in data.get("extensions", []))
         except (ValueError, KeyError) as error:  # void as a whole, or no JSON at all
             wrong.append(f"{row[0]}: {error!r}")
         head, at = (row[0], row[8]), row[1]
         for instant in (one for one in instants if at <= one < until):
-            shares = ((number, it) for number, taken in running.items() for it in taken)
+            runs = [one for one in running.items() if ends.get(one[0], instant + 1) > instant]
+            shares = ((number, it) for number, taken in runs for it in taken)
             held[instant] = {f"{it['server']}:{gpu}": n for n, it in shares for gpu in it["gpus"]}
     return {"head": [head[0], head[1].hex()], "wrong": wrong, "held": held}
 

@@ -34,6 +34,7 @@ def told(tmp_path_factory: pytest.TempPathFactory, rng_seed: int) -> Path:
         if act % 10 == 0:
             team.root.release("@1", if_held=True)
             team.root.allocate(f"keyed-{act}", 1, 1, key=f"k{act}").release()
+    team.root.rebuild()
     for one in (team.root, team.ada, team.bob):
         one.close()
     return path
