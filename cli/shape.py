@@ -123,8 +123,10 @@ def held_s(start_us: int, at_us: int) -> int:
     return max(0, at_us - start_us) // MICROSECONDS
 
 
-def status(seq: int, at_us: int, rows: Iterable[Occupancy], totals: Totals) -> Document:
-    """`status`: every server with every GPU, and the totals."""
+def status(
+    seq: int, at_us: int, rows: Iterable[Occupancy], totals: Totals, waiting: int
+) -> Document:
+    """`status`: every server with every GPU, the totals, and how many wait in line."""
     return {
         "seq": seq,
         "at": utc_text(at_us),
@@ -136,6 +138,7 @@ def status(seq: int, at_us: int, rows: Iterable[Occupancy], totals: Totals) -> D
             "cpus_total": totals.cpus_total,
             "tasks": totals.tasks,
         },
+        "waiting": waiting,
     }
 
 

@@ -2,7 +2,7 @@
 
 The end of the log is asked for once a second, and only where it has moved is the state read
 again. The terminal's other screen is used, as by watch(1); Ctrl-C gives back the first one
-with the last table on it, and is no failure.
+with the last table on it, and is no failure. A lease that ends is seen though nothing is written.
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ def _texts(ledger: Ledger, draw: Draw) -> Iterator[tuple[str, int]]:
     while True:
         yield text_for(draw(state, clock.now_us())), state.seq
         time.sleep(POLL_S)
-        if ledger.head() != state.head:
+        first = state.docket.first_end()
+        over = first is not None and first[0] <= clock.now_us()
+        if over or ledger.head() != state.head:
             state = ledger.state()
             ledger.notices.clear()
 

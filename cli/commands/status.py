@@ -101,11 +101,20 @@ def _answer(
 ) -> None:
     rows = occupancies(state, chosen(state, servers))
     if session.json:
-        session.document(status(state.seq, at_us, rows, totals(rows)))
+        session.document(status(state.seq, at_us, rows, totals(rows), len(state.docket.waiting)))
     elif session.csv:
         session.table(statustable.gpu_csv(rows, at_us) if gpus else statustable.server_csv(rows))
     else:
         session.table(_table(session, state, servers, at_us, gpus=gpus))
+        count = len(state.docket.waiting)
+        if count:
+            session.notice(
+                _(
+                    "{count} waits in line; gpuledger queue shows it",
+                    "{count} wait in line; gpuledger queue shows them",
+                    count,
+                ).format(count=count)
+            )
 
 
 def _table(
