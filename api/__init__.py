@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     )
     from gpuledger.replay.facts import Card, Limits, Pool, Server
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Allocation",
