@@ -3,7 +3,8 @@
 0 ok · 1 damage found, or failed · 2 usage, or a request that this pool could never meet ·
 3 no such task, server or project · 4 not available now, worth waiting for · 5 conflict · 65 not a
 ledger, or a newer format · 74 disk full, I/O error, or connection lost · 75 lock time-out ·
-77 not permitted · 78 bad configuration · 124 wait timed out · 130 Ctrl-C · 141 closed pipe.
+77 not permitted · 78 bad configuration · 124 wait timed out · 126 a command that cannot be
+executed · 127 a command that is not there · 130 Ctrl-C · 141 closed pipe.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ LOCKED = 75
 NOT_PERMITTED = 77
 CONFIGURATION = 78
 WAITED = 124
+NOT_EXECUTABLE = 126
+NOT_FOUND = 127
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 
@@ -62,6 +65,8 @@ BY_CODE = {
     "not_there": CONFIGURATION,
     "versions_differ": CONFIGURATION,
     "second_hop": CONFIGURATION,
+    "command_refused": NOT_EXECUTABLE,
+    "command_missing": NOT_FOUND,
 }
 
 BY_REASON = {

@@ -169,12 +169,19 @@ def _help() -> click.Option:
 
 
 def define(
-    name: str, *, examples: str, csv: bool = False, hidden: bool = False, here: bool = False
+    name: str,
+    *,
+    examples: str,
+    csv: bool = False,
+    hidden: bool = False,
+    here: bool = False,
+    runs: bool = False,
 ) -> Callable[[Function], Command]:
     """Make a command of a function `(session, **arguments)`; `examples` end its help.
 
     Where the ledger lies on another machine the command runs there, unless it is one that
-    always runs `here`.
+    always runs `here`. One that `runs` another takes that one's options for arguments, with or
+    without `--`.
     """
 
     def make(function: Function) -> Command:
@@ -197,7 +204,7 @@ def define(
             help=function.__doc__,
             hidden=hidden,
             add_help_option=False,
-            context_settings=SETTINGS,
+            context_settings={**SETTINGS, "allow_interspersed_args": not runs},
         )
         made.examples = examples
         return made

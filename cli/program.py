@@ -26,6 +26,7 @@ COMPLETION = "_GPULEDGER_COMPLETE"
 
 COMMANDS = {
     "allocate": ("allocate", "Take GPUs and CPUs for a task."),
+    "run": ("run", "Run a command with GPUs, and give them back when it ends."),
     "release": ("release", "Give them back."),
     "extend": ("extend", "Let a lease end later."),
     "queue": ("queue", "Who waits in line."),
@@ -47,7 +48,16 @@ COMMANDS = {
 """Each command's module below `cli/commands`, and its line of help."""
 
 SECTIONS = {
-    "Every day": ("allocate", "release", "extend", "queue", "cancel", "list", "status"),
+    "Every day": (
+        "allocate",
+        "run",
+        "release",
+        "extend",
+        "queue",
+        "cancel",
+        "list",
+        "status",
+    ),
     "The past": ("history", "audit"),
     "The pool": ("init", "pool", "drain", "resume", "reset"),
     "The record": ("import", "export", "rebuild"),
@@ -175,7 +185,7 @@ def program() -> Group:
 
 def run(args: list[str], caller: Caller | None = None) -> None:
     """Run one command, for a `caller` on another machine perhaps; whatever fails is raised."""
-    for arg in args:
+    for arg in _own(args):
         if not arg.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in arg):
             raise BadRequest("an argument", arg, "text in UTF-8")
     from .spelling import modern
@@ -184,6 +194,12 @@ def run(args: list[str], caller: Caller | None = None) -> None:
     told = {"words": tuple(args), "caller": caller}
     with whole.make_context(NAME, modern(args), obj=told) as ctx:
         whole.invoke(ctx)
+
+
+def _own(args: list[str]) -> list[str]:
+    """The arguments that are this program's: what it is to run may have any."""
+    upto = args.index("--") if "run" in args and "--" in args else len(args)
+    return args[:upto]
 
 
 def complete(asked: str) -> int:

@@ -2,8 +2,8 @@
 
 `said(error)` is the one way; the text on stderr and the JSON error are made from the same
 two texts. What each code says stands in `sentence_storage` (the ledger and where it lies),
-`sentence_request` (what was asked), `sentence_refusal` (what was turned down) and
-`sentence_ssh` (the way to another machine).
+`sentence_request` (what was asked), `sentence_run` (what was to be run), `sentence_refusal` (what
+was turned down) and `sentence_ssh` (the way to another machine).
 """
 
 from __future__ import annotations
@@ -11,7 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ..ledger.errors import GpuledgerError
-from . import sentence_refusal, sentence_request, sentence_ssh, sentence_storage
+from . import (
+    sentence_refusal,
+    sentence_request,
+    sentence_run,
+    sentence_ssh,
+    sentence_storage,
+)
 from .said import Facts, Said
 from .words import _
 
@@ -19,6 +25,7 @@ BY_CODE: Mapping[str, Callable[[Facts], Said]] = {
     **sentence_storage.BY_CODE,
     **sentence_request.BY_CODE,
     **sentence_ssh.BY_CODE,
+    **sentence_run.BY_CODE,
     "refused": sentence_refusal.refused,
 }
 

@@ -68,6 +68,11 @@ def _no_server(facts: Facts) -> Said:
         )
     sentence = _("the pool has no server {server}").format(server=server)
     listed = compress(known)
+    if facts.raw("here"):
+        sentence = _("this machine, {server}, is no server of the pool").format(server=server)
+        if listed and len(listed) <= MOST_KNOWN:
+            return Said(sentence, _("name one with --on SERVER: {servers}").format(servers=listed))
+        return Said(sentence, _("name one with --on SERVER, as gpuledger status lists them"))
     if not listed or len(listed) > MOST_KNOWN:
         return Said(sentence, _("gpuledger status lists the servers"))
     return Said(sentence, _("it has {servers}").format(servers=listed))

@@ -132,7 +132,7 @@ def _located(state: State, request: AllocateRequest) -> AllocateRequest:
         return request
     server = on_host(state, here)
     if server is None:
-        raise NoSuchServer(here, state.pool.servers)
+        raise NoSuchServer(here, state.pool.servers, here=True)
     on = request.on or (Placed(server.facts.name),)
     return msgspec.structs.replace(request, on=on)
 

@@ -65,15 +65,21 @@ class NoSuchTask(GpuledgerError):
 
 
 class NoSuchServer(GpuledgerError):
-    """The pool has no `server`, or it has no GPU `gpu`; `known` lists what it has."""
+    """The pool has no `server`, or it has no GPU `gpu`; `known` lists what it has.
+
+    `here` where `server` is the asking host, which is none.
+    """
 
     code = "no_such_server"
 
-    def __init__(self, server: str, known: tuple[str, ...], gpu: int | None = None) -> None:
-        super().__init__(server=server, known=known, gpu=gpu)
+    def __init__(
+        self, server: str, known: tuple[str, ...], gpu: int | None = None, *, here: bool = False
+    ) -> None:
+        super().__init__(server=server, known=known, gpu=gpu, here=here)
         self.server = server
         self.known = known
         self.gpu = gpu
+        self.here = here
 
 
 class TaskInUse(GpuledgerError):

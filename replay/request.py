@@ -57,13 +57,18 @@ def name(field: str, value: str) -> str:
     if _PLAIN(value):
         return value
     composed = unicodedata.normalize("NFC", value)
-    good = 1 <= len(composed) <= NAME_LENGTH and composed[0].isalnum() and all(map(_part, composed))
+    good = (
+        1 <= len(composed) <= NAME_LENGTH
+        and composed[0].isalnum()
+        and all(map(name_letter, composed))
+    )
     if not good:
         raise BadRequest(field, value, NAME_RULE)
     return composed
 
 
-def _part(letter: str) -> bool:
+def name_letter(letter: str) -> bool:
+    """Whether a letter may stand in a name."""
     return letter in "._+-" or unicodedata.category(letter)[0] in "LM" or letter.isdecimal()
 
 

@@ -18,6 +18,7 @@ import gpuledger.ledger.errors as ledger_errors
 import gpuledger.replay.errors as replay_errors
 from gpuledger.cli import exit as exits
 from gpuledger.cli import sentence, words
+from gpuledger.cli.executable import CommandMissing, CommandRefused
 from gpuledger.cli.said import Said
 from gpuledger.cli.tomlfile import BadConfiguration
 from gpuledger.ledger.errors import GpuledgerError
@@ -27,7 +28,7 @@ from gpuledger.replay.fit import Held
 from gpuledger.replay.limit import Breach
 from gpuledger.replay.refusal import REASONS, Ahead, Free, Refusal
 
-DESIGNED = {0, 1, 2, 3, 4, 5, 65, 74, 75, 77, 78, 124, 130, 141}
+DESIGNED = {0, 1, 2, 3, 4, 5, 65, 74, 75, 77, 78, 124, 126, 127, 130, 141}
 GOLDEN = Path(__file__).parent / "transcripts" / "sentences.txt"
 PATH = "/var/lib/gpuledger/ledger.db"
 
@@ -104,6 +105,11 @@ CASES: list[GpuledgerError] = [
     R.NoSuchServer("x", ("gpu-server-0", "gpu-server-1")),
     R.NoSuchServer("x", tuple(f"a{n}b{n}" for n in range(99))),
     R.NoSuchServer("a", ("0", "1", "3"), 9),
+    R.NoSuchServer("login", ("gpu-server-0", "gpu-server-1"), here=True),
+    R.NoSuchServer("login", (), here=True),
+    CommandMissing("trian"),
+    CommandMissing("./train"),
+    CommandRefused("./train.py", "Permission denied"),
     R.TaskInUse("train", "ada", 12),
     R.TaskInUse("train", "ada", 12, waits=True),
     R.NoSuchProject("visoin", ("nlp", "vision")),

@@ -15,7 +15,7 @@ from gpuledger.cli.commands.pool import COMMANDS as POOL
 from gpuledger.cli.program import COMMANDS
 from transcript import Ran, compared, names, replay, rewritten, steps, text_of
 
-WITHOUT_JSON = {"export", "completion"}
+WITHOUT_JSON = {"export", "completion", "run"}
 """`export` is JSON by nature; what a shell is given to read is no console session."""
 
 
