@@ -72,6 +72,11 @@ class Sshd:
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
+    def uids(self) -> tuple[int, int]:
+        """Whose processes run commands there."""
+        return self.ada.uid, self.bob.uid
+
+    @property
     def asked(self) -> list[str]:
         """The words that ssh was started with the last time."""
         return (self.folder / "asked").read_text(encoding="utf-8").splitlines()
@@ -98,6 +103,17 @@ class Sshd:
         done = self.program.run(None, "--ledger", path, "init", "--group", GROUP, *options)
         assert done.returncode == 0, done.stderr
         return path
+
+    def wait_for_the_far_side(self, ledger: Path) -> int:
+        """Wait until a command that runs there has this ledger's lock file open; its number."""
+        wanted = str(ledger) + ".lock"
+        while True:
+            for process in Path("/proc").iterdir():
+                with suppress(OSError):
+                    if process.name.isdigit() and process.stat().st_uid in self.uids and any(
+                        str(one.readlink()) == wanted for one in (process / "fd").iterdir()
+                    ):
+                        return int(process.name)
 
     def allow(self, person: Person, options: str = "") -> None:
         """Let the key in as that person, with these options of authorized_keys."""

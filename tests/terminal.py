@@ -22,7 +22,7 @@ class Terminal:
 
     def __init__(self, process: subprocess.Popen[bytes], end: int) -> None:
         self.process = process
-        self._end = end
+        self.end = end
         self._decode = codecs.getincrementaldecoder("utf-8")().decode
         self.text = ""
 
@@ -44,7 +44,7 @@ class Terminal:
 
     def type(self, text: str) -> None:
         """Type a text."""
-        os.write(self._end, text.encode())
+        os.write(self.end, text.encode())
 
     def interrupt(self) -> int:
         """Press Ctrl-C until the command ends; its exit code.
@@ -64,10 +64,10 @@ class Terminal:
 
     def _part(self) -> str | None:
         """What comes next; None at the end."""
-        ready, _, _ = select.select([self._end], [], [], WAIT_S)
+        ready, _, _ = select.select([self.end], [], [], WAIT_S)
         assert ready, f"nothing more came: {self.text!r}"
         try:
-            read = os.read(self._end, 65_536)
+            read = os.read(self.end, 65_536)
         except OSError:  # Linux tells the end of a terminal as an I/O error.
             return None
         part = self._decode(read)
