@@ -7,7 +7,9 @@ knows the machine as `far` and holds a key to both accounts.
 from __future__ import annotations
 
 import os
+import select
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -110,10 +112,27 @@ class Sshd:
         while True:
             for process in Path("/proc").iterdir():
                 with suppress(OSError):
-                    if process.name.isdigit() and process.stat().st_uid in self.uids and any(
-                        str(one.readlink()) == wanted for one in (process / "fd").iterdir()
+                    if (
+                        process.name.isdigit()
+                        and process.stat().st_uid in self.uids
+                        and any(str(one.readlink()) == wanted for one in (process / "fd").iterdir())
                     ):
                         return int(process.name)
+
+    def wait_for_the_end_of(self, number: int) -> None:
+        """Wait until a process that is not ours has ended."""
+        with suppress(ProcessLookupError):
+            handle = os.pidfd_open(number)
+            select.select([handle], [], [])
+            os.close(handle)
+
+    def cut_off(self, person: Person) -> None:
+        """Kill what holds that person's connections, as a network that goes away would."""
+        pattern = f"sshd: {person.name}@notty"
+        for process in Path("/proc").iterdir():
+            with suppress(OSError):
+                if process.name.isdigit() and (process / "cmdline").read_text().startswith(pattern):
+                    os.kill(int(process.name), signal.SIGKILL)
 
     def allow(self, person: Person, options: str = "") -> None:
         """Let the key in as that person, with these options of authorized_keys."""

@@ -7,7 +7,6 @@ import struct
 import termios
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
