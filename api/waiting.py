@@ -17,6 +17,7 @@ from typing import Protocol
 import msgspec
 
 from gpuledger.bell import Bell
+from gpuledger.hangup import HungUp
 from gpuledger.ledger.errors import GpuledgerError
 from gpuledger.ledger.event import Head
 from gpuledger.replay.actor import Actor
@@ -103,13 +104,15 @@ class Wait:
         except WaitedInVain:
             self._leave("waited")
             raise
-        except BaseException:
+        except BaseException as error:
+            # A grant under a key is what the key's answer tells, so it must not be empty.
+            kept = key is not None and isinstance(error, HungUp)
             with suppress(GpuledgerError):
-                self._leave("owner")
+                self._leave("owner", keep=kept)
             raise
 
-    def _leave(self, cause: str) -> None:
-        self._allocator.leave(self.number, self._actor, cause)
+    def _leave(self, cause: str, *, keep: bool = False) -> None:
+        self._allocator.leave(self.number, self._actor, cause, keep=keep)
 
     def _until_served(
         self, request: AllocateRequest, key: str | None, wait_s: float, bell: Bell

@@ -2,8 +2,8 @@
 
 It is the user's own ssh with the user's own configuration, keys and shared connections; what
 is added takes things away: no agent, no X11, no forwarding, no other command. What it runs is
-one fixed word with one argument of base64url letters. Stdin carries the files of the errand and
-then stays open for as long as somebody is here: its end is Ctrl-C over there.
+one fixed word with one argument of base64url letters. Stdin carries the files of the errand, then
+what happens here (the terminal's size, Ctrl-C), and is open for as long as somebody is here.
 """
 
 from __future__ import annotations
@@ -157,6 +157,8 @@ def _telling_size(pipe: IO[bytes], *, wanted: bool) -> Generator[None]:
 def _called_off(process: subprocess.Popen[bytes], *, began: bool) -> None:
     """Let the far side end by itself, if it has begun; a second Ctrl-C waits for nothing."""
     assert process.stdin is not None
+    with suppress(BrokenPipeError):
+        process.stdin.write(b"interrupt\n")
     process.stdin.close()
     try:
         if began:

@@ -1,9 +1,9 @@
 """The far end: `gpuledger-remote ERRAND`, which ssh starts on the ledger's machine.
 
 It does what the errand says, as the user whom sshd let in. Whoever is behind it is there for as
-long as stdin is open: when it ends, the command is told as if by Ctrl-C, so that whoever waits
-leaves the line and nothing is left half done. In `authorized_keys`, `command="gpuledger-remote"`
-allows this and nothing else.
+long as stdin is open: when it ends, the command is interrupted as if by Ctrl-C, so that whoever
+waits leaves the line and nothing is left half done. `command="gpuledger-remote"` in
+`authorized_keys` allows this and nothing else.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import io
 import os
 import signal
 import sys
-import threading
 import time
 from codecs import lookup
 from contextlib import suppress
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 if TYPE_CHECKING:
+    from queue import SimpleQueue
+
     from .errand import Errand
 
 ORIGINAL = "SSH_ORIGINAL_COMMAND"
@@ -75,70 +75,27 @@ def _work(told: dict[str, Any]) -> None:
     from gpuledger import __version__
 
     from .errand import Caller, decode
+    from .lifeline import Lifeline
     from .program import run
 
     errand = decode(told, __version__)
-    caller = Caller(errand, {name: _received(length) for name, length in errand.files})
-    typed: SimpleQueue[str] = SimpleQueue()
-    _stand_in(errand, typed)
-    threading.Thread(target=_mind, args=(typed,), daemon=True).start()
+    lifeline = Lifeline()
+    caller = Caller(errand, {name: lifeline.received(length) for name, length in errand.files})
+    _stand_in(errand, lifeline.typed)
+    lifeline.start()
     run(list(errand.words), caller)
-
-
-def _received(length: int) -> bytes:
-    """That many bytes of stdin. Raises KeyboardInterrupt where whoever sent them is gone."""
-    parts = bytearray()
-    while len(parts) < length:
-        part = os.read(0, min(length - len(parts), 1 << 20))
-        if not part:
-            raise KeyboardInterrupt
-        parts += part
-    return bytes(parts)
-
-
-def _mind(typed: SimpleQueue[str]) -> None:
-    """Heed what the other side tells, and interrupt the command when nobody is there any more.
-
-    The signal goes to the main thread itself, so that it ends whatever that is waiting for.
-    """
-    rest = b""
-    with suppress(OSError):
-        while part := os.read(0, 4_096):
-            *lines, rest = (rest + part).split(b"\n")
-            for line in lines:
-                _heed(line.decode(errors="replace"), typed)
-    kill = getattr(signal, "pthread_kill", None)
-    main_thread = threading.main_thread().ident
-    if kill is None or main_thread is None:
-        signal.raise_signal(signal.SIGINT)
-    else:
-        kill(main_thread, signal.SIGINT)
-
-
-def _heed(line: str, typed: SimpleQueue[str]) -> None:
-    word, _space, rest = line.partition(" ")
-    if word == "typed":
-        typed.put(f"{rest}\n")
-    elif word == "size":
-        columns, _space, lines = rest.partition(" ")
-        _take_size(columns, lines)
-
-
-def _take_size(columns: str, lines: str) -> None:
-    for name, value in (("COLUMNS", columns), ("LINES", lines)):
-        if value.isascii() and value.isdigit() and len(value) <= 5:
-            os.environ[name] = value
 
 
 def _stand_in(errand: Errand, typed: SimpleQueue[str]) -> None:
     """Make this process print as one would at the place where the command was typed."""
     from .errand import SENT
+    from .lifeline import take_size
 
     for name in (*SENT, "COLUMNS", "LINES"):
         os.environ.pop(name, None)
     os.environ.update({name: errand.environ[name] for name in SENT if name in errand.environ})
     if errand.size is not None:
-        _take_size(*map(str, errand.size))
+        take_size(*map(str, errand.size))
     if errand.zone is not None:
         os.environ["TZ"] = errand.zone
         getattr(time, "tzset", int)()
@@ -147,14 +104,14 @@ def _stand_in(errand: Errand, typed: SimpleQueue[str]) -> None:
     sys.stderr = _standing_in(sys.stderr, errand.encoding, terminal=errand.err)
 
 
-def _standing_in(stream: TextIO, encoding: str, *, terminal: bool) -> TextIO:
+def _standing_in(stream: Any, encoding: str, *, terminal: bool) -> TextIO:  # noqa: ANN401
     """The stream as if it led to the other place."""
     try:
         known = lookup(encoding).name
     except LookupError:
         known = "utf-8"
     stream.flush()
-    return _Stream(stream.buffer, known, terminal=terminal)
+    return _Stream(stream.detach(), known, terminal=terminal)
 
 
 class _Stream(io.TextIOWrapper):

@@ -133,12 +133,16 @@ class Allocator:
             lambda state, who, _now: decide_cancel(state, asked, who), actor, key, asked
         )
 
-    def leave(self, number: int, actor: Actor, cause: str) -> None:
-        """Take one request out of the line, and give back what it was granted meanwhile."""
+    def leave(self, number: int, actor: Actor, cause: str, *, keep: bool = False) -> None:
+        """Take one request out of the line, and give back what it was granted meanwhile, unless
+        that is to `keep`.
+        """
 
         def decide(state: State, who: Actor, _now: int) -> Decision:
             if number in state.docket.waiting:
                 return RequestCancelled(by(who), (number,), cause)
+            if keep:
+                return None
             held = tuple(one.id for one in state.allocations() if one.request == number)
             return AllocationReleased(by(who), held, "owner") if held else None
 

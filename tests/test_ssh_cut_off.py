@@ -49,6 +49,7 @@ def cut_after(process: subprocess.Popen[str], delay_s: float, cut: Callable[[], 
 def test_an_allocate_that_is_cut_off_anywhere(
     sshd: Sshd,
     ada: Console,
+    *,
     cli_env: Mapping[str, str],
     cli_command: Sequence[str],
     full: bool,
