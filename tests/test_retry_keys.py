@@ -12,9 +12,12 @@ import pytest
 import forging
 from conftest import RunCli
 from gpuledger.handle import Ledger
+from gpuledger.hangup import HungUp
 from gpuledger.ledger.errors import BrokenChain, KeyReused
+from gpuledger.replay.actor import Actor
 from gpuledger.replay.errors import BadRequest, NoSuchTask, Refused
 from gpuledger.replay.facts import Placed
+from gpuledger.replay.request import AllocateRequest
 from small_pools import ADA, BOB, ROOT, ledger, pool, server
 
 
@@ -106,6 +109,26 @@ def test_a_refusal_binds_no_key(book: Ledger) -> None:
     assert book.release("nothing", if_held=True, key="k").grants == ()
     held.release()
     assert book.allocate("train", 3, key="k").task == "train"
+
+
+@pytest.mark.parametrize("way", [HungUp, KeyboardInterrupt])
+def test_whoever_hangs_up_finds_the_grant_again(
+    book: Ledger, monkeypatch: pytest.MonkeyPatch, way: type[BaseException]
+) -> None:
+    """Cut off right after the grant, a wait under a key keeps it; at Ctrl-C it is given back."""
+    blocking = book.allocate("all", 8, servers=2)
+    serve = book._allocator.serve
+
+    def served(request: AllocateRequest, actor: Actor, *, key: str | None) -> None:
+        if serve(request, actor, key=key) is not None:
+            raise way
+
+    monkeypatch.setattr(book._allocator, "serve", served)
+    with pytest.raises(way):
+        book.allocate("train", 4, key="k", wait_s=60.0, told=lambda _number: blocking.release())
+    running = [piece.task for piece in book.state().allocations()]
+    assert running == (["train"] if way is HungUp else [])
+    assert book.allocate("train", 4, key="k").task == "train"
 
 
 def test_a_key_is_a_plain_text(book: Ledger) -> None:
