@@ -34,6 +34,8 @@ SPARING = 2_000
 """A look that cost one second is followed by none for so many."""
 HOP_S = 0.02
 """How long each of those ahead who can be served too is left the first step."""
+ANEW_S = 60.0
+"""After so long everything is looked at anew: what a limit counts grows less without an event."""
 SECOND_US = 1_000_000
 
 
@@ -144,9 +146,9 @@ class Wait:
 
     def _rest(self, state: State, bell: Bell, pause_s: float, deadline: float) -> None:
         """Until the bell rings, a lease ends, the log has grown or a process is gone."""
-        first = state.docket.first_end()
+        first, anew = state.docket.first_end(), time.monotonic() + ANEW_S
         while True:
-            until = min(pause_s, deadline - time.monotonic())
+            until = min(pause_s, deadline - time.monotonic(), anew - time.monotonic())
             if first is not None:
                 until = min(until, (first[0] - self._clock_us()) / SECOND_US)
             if until <= 0 or bell.heard(until):

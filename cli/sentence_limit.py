@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from .duration import units_text
 from .said import Facts, Said
-from .timetext import held_text, local_text
+from .timetext import local_text
 from .words import _, quoted
 
 
@@ -55,10 +56,10 @@ def _at_once(breach: Any) -> Said:  # noqa: ANN401
 
 
 def _lease(breach: Any) -> Said:  # noqa: ANN401
-    most = held_text(breach.allowed)
+    most = units_text(breach.allowed)
     sentence = _("a lease of {asked} is above the limit of {most} for {whose}")
     return Said(
-        sentence.format(asked=held_text(breach.asked), most=most, whose=_whose(breach)),
+        sentence.format(asked=units_text(breach.asked), most=most, whose=_whose(breach)),
         _("ask for at most {most}, and extend it while it runs").format(most=most),
     )
 
@@ -72,7 +73,7 @@ def _hours(breach: Any) -> Said:  # noqa: ANN401
         sentence.format(
             whose=_whose(breach),
             allowed=_hours_text(breach.allowed),
-            window=held_text(breach.window or 0),
+            window=units_text(breach.window or 0),
             used=_hours_text(breach.used),
             asked=_hours_text(breach.asked),
         ),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from .duration import units_text
 from .hostrange import compress, gpu_text
 from .said import Facts, Said
-from .timetext import held_text
 from .words import _, ids, quoted
 
 MOST_KNOWN = 100
@@ -138,7 +138,7 @@ def _not_waiting(facts: Facts) -> Said:
 def _waited(facts: Facts) -> Said:
     return Said(
         _("{task} was not served within {time}").format(
-            task=facts.text("task"), time=held_text(facts.number("waited_s"))
+            task=facts.text("task"), time=units_text(facts.number("waited_s"))
         ),
         _("try again with a longer --wait-for; gpuledger queue shows who waits"),
     )

@@ -7,9 +7,7 @@ from collections.abc import Callable
 
 import click
 
-from .duration import parse_duration
 from .session import Session
-from .timetext import held_text
 from .usage import one_of
 from .words import _
 
@@ -33,7 +31,11 @@ def wait_options(function: Callable[..., None]) -> Callable[..., None]:
 
 def lease_s(text: str | None) -> int | None:
     """The seconds of `--lease`. Raises BadRequest."""
-    return None if text is None else parse_duration(text, field="--lease")
+    if text is None:
+        return None
+    from .duration import parse_duration
+
+    return parse_duration(text, field="--lease")
 
 
 def wait_s(*, wait: bool, wait_for: str | None) -> float:
@@ -41,6 +43,8 @@ def wait_s(*, wait: bool, wait_for: str | None) -> float:
     if wait and wait_for is not None:
         raise one_of("--wait", "--wait-for")
     if wait_for is not None:
+        from .duration import parse_duration
+
         return float(parse_duration(wait_for, field="--wait-for"))
     return math.inf if wait else 0.0
 
@@ -49,13 +53,16 @@ def tell_waiting(session: Session, limit_s: float) -> Callable[[int], None]:
     """What is said when a request stands in line."""
 
     def told(number: int) -> None:
+        time = ""
         sentence = _("waiting in line as @{id}; Ctrl-C leaves it, gpuledger queue shows it")
         if math.isfinite(limit_s):
+            from .duration import units_text
+
+            time = units_text(int(limit_s))
             sentence = _(
                 "waiting in line as @{id} for {time} at most; Ctrl-C leaves it,"
                 " gpuledger queue shows it"
             )
-        time = held_text(int(limit_s)) if math.isfinite(limit_s) else ""
         session.notice(sentence.format(id=number, time=time))
 
     return told

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuledger.cli.duration import parse_duration
+from gpuledger.cli.duration import parse_duration, units_s, units_text
 from gpuledger.cli.instants import LAST_US, parse_instant, to_us
 from gpuledger.cli.timetext import elapsed_text, held_text, local_text, utc_text
 from gpuledger.cli.window import parse_month, parse_window
@@ -159,6 +159,12 @@ def test_a_duration_survives_its_text(seconds: int) -> None:
     """What is echoed in full means the same when typed again, from an hour up."""
     text = elapsed_text(seconds)
     assert parse_duration(text) == seconds
+
+
+@given(st.integers(1, 10**9))
+def test_a_duration_in_units_is_read_as_it_was(seconds: int) -> None:
+    """What is printed for being typed again means the same time."""
+    assert units_s(units_text(seconds)) == seconds
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ from ..placing import held_text
 from ..session import Session
 from ..shape import granted
 from ..timetext import MICROSECONDS, local_text
-from ..timetext import held_text as lease_text
 from ..usage import Misused, one_of
 from ..waits import lease_option, lease_s, tell_waiting, wait_options, wait_s
 from ..words import _
@@ -158,8 +157,10 @@ def _tell(session: Session, allocation: Allocation) -> None:
         )
     ends = ""
     if grant.lease is not None:
+        from ..duration import units_text
+
         until = local_text(allocation.start + grant.lease * MICROSECONDS, session.zone)
-        left = lease_text(grant.lease)
+        left = units_text(grant.lease)
         ends = _(", until {until} ({left})").format(until=until, left=left)
     held = held_text(grant.servers)
     session.say(told.format(id=allocation.id, task=grant.task, held=held, user=whose, ends=ends))

@@ -19,6 +19,7 @@ from ..words import _
 if TYPE_CHECKING:
     from ...allocation import Released
     from ...handle import Ledger
+    from ...replay.batch import Recorded
 
 EXAMPLES = """
 gpuledger release train
@@ -81,22 +82,33 @@ def _tell(session: Session, ledger: Ledger, ended: Released) -> None:
             held=held_text(grant.servers),
             time=time_text(held_s(one.event.at, ended.end)),
         )
-        again = _again(grant, ledger.actor.identity)
+        again = _again(one, ended.end, ledger.actor.identity)
         if again is not None:
             sentence += _("; take it back: {command}").format(command=again)
         session.say(sentence)
 
 
-def _again(grant: AllocationGranted, actor: str) -> str | None:
+def _lease(one: Recorded, end_us: int) -> list[str]:
+    """What was left of its lease, as the option that asks for it; extensions do not count."""
+    from ..duration import units_text
+
+    grant = one.payload
+    left = 0 if grant.lease is None else grant.lease - held_s(one.event.at, end_us)
+    return ["--lease", units_text(left)] if left > 0 else []
+
+
+def _again(one: Recorded, end: int, actor: str) -> str | None:
     """The command that takes the same GPUs again; None for a past that was imported."""
     from shlex import join
 
+    grant: AllocationGranted = one.payload
     if grant.imported is not None:
         return None
     gpus = sum(len(share.gpus) for share in grant.servers)
     cpus = sum(share.cpus for share in grant.servers)
     words = ["gpuledger", "allocate", grant.task, str(gpus), str(cpus)]
     words += [word for place in place_words(grant.servers) for word in ("--on", place)]
+    words += _lease(one, end)
     words += ["--project", grant.project] if grant.project is not None else []
     words += ["--note", grant.note] if grant.note is not None else []
     if identity(grant.user, grant.uid, grant.sid) != actor:
