@@ -38,7 +38,7 @@ def test_a_page_is_written_anew_as_it_is_read(tmp_path: Path) -> None:
     )
     once = rewritten(text, tmp_path)
     assert "made /var/lib/gpuledger/ledger.db: 1 server, 1 GPU, 1 CPU\n" in once
-    assert "t: a:0, 1 CPU, until 2026-07-03T19:40:01+00:00 (2h00m); give back" in once
+    assert "t: a:0, 1 CPU, until 2026-07-03T19:40:01+00:00 (2h); give back" in once
     assert "whatever" not in once
     again = tmp_path / "again"
     again.mkdir()
