@@ -5,6 +5,7 @@ A user's or a project's own limits override everybody's, one by one.
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -211,12 +212,13 @@ def _hours(state: State, scope: Scope, allowed: int, wish: Wish, now_us: int) ->
     used = used_s(state, scope, now_us)
     if fits(used):
         return
-    window = counted(scope.cap)
-    later = range(now_us // HOUR_US + 1, (now_us + window * SECOND_US) // HOUR_US + 2)
-    hours = (hour * HOUR_US for hour in later)
-    free_at = None
-    if asked <= allowed:
-        free_at = next((at for at in hours if fits(used_s(state, scope, at))), None)
+    window, free_at = counted(scope.cap), None
+    ends = [piece.until or 0 for piece in scope.running]
+    if asked <= allowed and all(ends):  # without a lease nobody can tell
+        last = max([now_us, *ends]) + window * SECOND_US
+        hours = range(now_us // HOUR_US + 1, last // HOUR_US + 2)
+        at = bisect(hours, False, key=lambda hour: fits(used_s(state, scope, hour * HOUR_US)))
+        free_at = hours[at] * HOUR_US if at < len(hours) else None
     yield Breach(scope.name, scope.who, "gpu_hours", allowed, used, asked, window, free_at)
 
 
