@@ -18,7 +18,8 @@ from ..replay.errors import BadRequest
 from .optionalvalue import spelled_out
 from .output import SEQUENCES
 from .session import Session
-from .usage import one_of
+from .usage import Misused, one_of
+from .words import _
 
 SHARED = ("ledger", "lock_timeout_s", "json", "csv")
 """The options that end in the session."""
@@ -188,6 +189,11 @@ def define(
         def run(**given: Any) -> None:  # noqa: ANN401 - whatever the options are
             gc.enable()  # `entry.main` put it off while modules were imported
             session = session_of(given)
+            if here and session.caller is not None:
+                raise Misused(
+                    _("{command} is never run for another machine").format(command=name),
+                    _("run it there"),
+                )
             if not here and session.location.far is not None:
                 from .sending import send
 

@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from conftest import RunCli
+from gpuledger.cli import program
+from gpuledger.cli.errand import Caller, Errand
 from gpuledger.cli.executable import task_name
+from gpuledger.cli.usage import Misused
 from runs import GPUS, HOST, Host, children, kill, python
 
 pytestmark = pytest.mark.needs("linux")
@@ -99,6 +102,18 @@ def test_killed_in_line_it_waits_no_longer(host: Host) -> None:
     with host.acting() as ledger:
         assert not ledger.state().docket.waiting
     assert not host.ledger.with_name("ran").exists()
+
+
+@pytest.mark.parametrize("words", ["run --on x -- touch ran", "pool check /etc/passwd"])
+def test_nothing_is_run_for_another_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    """Whoever may reach the ledger through ssh may not have commands or files of its machine."""
+    monkeypatch.chdir(tmp_path)
+    caller = Caller(Errand("0", tuple(words.split()), "ada@there"))
+    with pytest.raises(Misused, match="never run for another machine"):
+        program.run(words.split(), caller)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
