@@ -106,6 +106,6 @@ def _subject(words: Sequence[str]) -> str:
 
 def _candidates(command: str) -> list[str]:
     """The files that a command's word may mean, in the order of the path."""
-    if os.path.dirname(command):
+    if os.path.dirname(command) or not command:
         return [command]
     return [os.path.join(folder, command) for folder in os.get_exec_path()]

@@ -96,10 +96,11 @@ def test_a_command_that_is_not_there(host: Host, tmp_path: Path) -> None:
     """127 where there is none and 126 where it cannot be executed; the ledger is not asked."""
     before = host.head()
     (tmp_path / "plain").write_text("echo\n")
-    for code, command in ((127, "no-such-command"), (127, "./none"), (126, str(tmp_path / "plain")),
-                          (126, str(tmp_path))):  # fmt: skip
+    plain = str(tmp_path / "plain")
+    missing, refused = ("no-such-command", "./none", ""), (plain, str(tmp_path))
+    for command in (*missing, *refused):
         done = host.ran("", command)
-        assert (done.returncode, done.stdout) == (code, b""), command
+        assert (done.returncode, done.stdout) == (127 if command in missing else 126, b"")
         assert done.stderr.startswith(b"gpuledger: ")
         assert done.stderr.count(b"\n") == 1
     assert host.head() == before

@@ -82,9 +82,11 @@ def test_the_command_line_opens_light() -> None:
     assert not (HEAVY | {"filelock", "sqlite3"}) & modules
 
 
-@pytest.mark.parametrize("command", ["allocate second 1 1", "release first"])
+@pytest.mark.parametrize(
+    "command", ["allocate second 1 1", "release first", "run --on gpu-server-0 -- true"]
+)
 def test_writing_loads_nothing_heavy(started: Loaded, command: str) -> None:
-    """`allocate` and `release` never load rich, sqlite-utils and their like, nor any report."""
+    """`allocate`, `run` and `release` load no rich, no sqlite-utils or their like, and no report."""
     assert not (HEAVY | REPORTS) & started(*command.split())
 
 

@@ -25,7 +25,10 @@ gpuledger run -g 16 --servers 2 --export mpi -- mpirun python train.py
 
 
 @define("run", examples=EXAMPLES, here=True, runs=True)
-@click.argument("words", nargs=-1, required=True, metavar="COMMAND...", type=click.UNPROCESSED)
+@click.argument(
+    "words", nargs=-1, required=True, metavar="COMMAND...", type=click.UNPROCESSED,
+    shell_complete=completed("files"),
+)  # fmt: skip
 @click.option(
     "-g", "--gpus", type=whole("GPUs"), metavar="N", help="GPUs (1, or as many as --on names)."
 )
