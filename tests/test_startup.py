@@ -86,7 +86,7 @@ def test_the_command_line_opens_light() -> None:
     "command", ["allocate second 1 1", "release first", "run --on gpu-server-0 -- true"]
 )
 def test_writing_loads_nothing_heavy(started: Loaded, command: str) -> None:
-    """`allocate`, `run` and `release` load no rich, no sqlite-utils or their like, and no report."""
+    """`allocate`, `run` and `release` load no rich, sqlite-utils or their like, nor a report."""
     assert not (HEAVY | REPORTS) & started(*command.split())
 
 
