@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import stat
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gpuledger.handle import Ledger
 from people import GROUP, Person, Program, Team, a_program, a_team, interpreter
 
 pytestmark = [pytest.mark.needs("root", "linux", "useradd"), pytest.mark.xdist_group("team")]
@@ -218,3 +222,38 @@ def test_the_machines_own_ledger_needs_nothing_set(program: Program, team: Team)
         assert GROUP in done.stderr
     finally:
         shutil.rmtree(MACHINE, ignore_errors=True)
+
+
+def in_line(path: Path, program: Program, person: Person, *args: str) -> Future[Any]:
+    """A member's allocate that waits, once it stands in line."""
+    threads = ThreadPoolExecutor(1)
+    with Ledger(str(path)) as book:
+        before = book.head().seq
+        future = threads.submit(program.run, person, "--ledger", path, "allocate", *args, "--wait")
+        while book.head().seq == before:
+            assert not wait([future], timeout=0.02).done, future.result()
+    threads.shutdown(wait=False)
+    return future
+
+
+def test_members_wait_for_one_another(program: Program, team: Team) -> None:
+    """One's release serves the other; what a killed waiter of another user left, anybody clears."""
+    path = made(program, "line", "--servers", "1", "--gpus-per-server", "2")
+    ada, bob, eve = team.members[:3]
+    document(program, ada, path, "allocate", "train", "2", "--lease", "8h")
+    killed = in_line(path, program, bob, "gone", "2")
+    served = in_line(path, program, eve, "next", "1")
+    with Ledger(str(path)) as book:
+        waiter = book.queue()[1][0].piece.waiter
+        assert waiter is not None
+        os.kill(waiter.processes[0].pid, signal.SIGKILL)
+    assert killed.result().returncode == -signal.SIGKILL
+    for act in (("extend", "train", "--by", "1h"), ("cancel", "next"), ("release", "train")):
+        done = program.run(bob, "--ledger", path, *act)
+        assert (done.returncode, ada.name in done.stderr or eve.name in done.stderr) == (77, True)
+    assert document(program, bob, path, "queue")["requests"][0]["user"] == eve.name
+    document(program, ada, path, "release", "train")
+    assert served.result().returncode == 0
+    (left,) = document(program, ada, path, "list")["allocations"]
+    assert left["user"] == eve.name
+    assert document(program, ada, path, "audit", "verify")["ok"]
