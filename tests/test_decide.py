@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import drawn_pools
 from brute_force import Bench, Wish, best, every_way, reason
 from chronicle import ROOT_DID, Chronicle
+from gpuledger.replay import pool_request
 from gpuledger.replay import request as requests
 from gpuledger.replay.actor import Actor
 from gpuledger.replay.catalogue import AllocationGranted, PoolDrained, RequestQueued
@@ -246,4 +247,4 @@ UNSOUND: dict[str, Pool] = {
 def test_a_pool_that_cannot_be_is_turned_away(what: str) -> None:
     """A pool whose event would be void, or that could serve nobody, is a bad request."""
     with pytest.raises(BadRequest):
-        requests.pool(UNSOUND[what])
+        pool_request.pool(UNSOUND[what])
