@@ -206,8 +206,9 @@ class Allocator:
             if not harmless or (batch is not None and batch.appended):
                 self._keeping.forget()
             raise
-        if self._tell is not None and (batch.freed or batch.cancelled):
-            self._tell(_to_tell(batch))
+        concerned = _to_tell(batch) if self._tell is not None else []
+        if self._tell is not None and concerned:
+            self._tell(concerned)
         return answer
 
     def with_groups(self, state: State, actor: Actor) -> Actor:

@@ -54,7 +54,7 @@ def decide_allocate(
     holder = _holder(state, request, actor)
     _name_is_free(state, request, holder)
     reason, broken = _standing(state, request, holder, now_us)
-    shares = find_place(state, request) if reason is None else None
+    shares = find_place(state.fleet, request) if reason is None else None
     if shares is not None and state.docket.waiting:
         shares = _in_turn(state, request, holder, now_us)
         reason = "waiting" if shares is None else None
@@ -177,16 +177,15 @@ def _in_turn(
     state: State, request: AllocateRequest, holder: Holder, now_us: int
 ) -> tuple[Share, ...] | None:
     """What the request gets with those ahead of it in line served first, or None."""
-    line, number = state.docket.line(), request.waiting
-    if number is None:
-        number, first = state.seq + 1, priority(state, holder.project)
-        newcomer = WaitingPiece(
-            number, now_us, holder.owner, holder.user, request.asked, holder.project, first,
-            request.on,
+    number = request.waiting
+    piece = None if number is None else state.docket.waiting.get(number)
+    if piece is None:
+        piece = WaitingPiece(
+            state.seq + 1, now_us, holder.owner, holder.user, request.asked, holder.project,
+            priority(state, holder.project), request.on,
         )  # fmt: skip
-        line = sorted([*line, newcomer], key=lambda one: (-one.priority, one.id))
-    upto = next((at for at, piece in enumerate(line) if piece.id == number), -1)
-    return serve(state, line[: upto + 1], now_us).get(number)
+    line = [*state.docket.ahead_of(piece), piece]
+    return serve(state, line, now_us).get(piece.id)
 
 
 def _refusal(

@@ -6,6 +6,7 @@ the state and holds nothing of its own, as `placement.Fleet` does.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from heapq import heapify, heappop, heappush
 
@@ -15,7 +16,7 @@ from .piece import AllocationPiece, Piece, WaitingPiece
 class Docket:
     """The index of a state's pieces; made from all of them, then moved by `follow`."""
 
-    __slots__ = ("_ends", "_line", "projects", "tied", "until", "waiting")
+    __slots__ = ("_ends", "_line", "_shape", "_shapes", "projects", "tied", "until", "waiting")
 
     def __init__(self, pieces: Mapping[str, Piece]) -> None:
         self.until: dict[int, int] = {}
@@ -24,6 +25,8 @@ class Docket:
         self.waiting: dict[int, WaitingPiece] = {}
         self._ends: list[tuple[int, int]] = []
         self._line: list[WaitingPiece] | None = None
+        self._shape: dict[int, int] = {}
+        self._shapes: dict[object, int] = {}
         for piece in pieces.values():
             if isinstance(piece, AllocationPiece):
                 self._enter(piece)
@@ -57,8 +60,24 @@ class Docket:
     def line(self) -> list[WaitingPiece]:
         """Those who wait, the first in line first: by priority, then by when they came."""
         if self._line is None:
-            self._line = sorted(self.waiting.values(), key=lambda one: (-one.priority, one.id))
+            self._line = sorted(self.waiting.values(), key=_order)
         return self._line
+
+    def ahead_of(self, piece: WaitingPiece) -> list[WaitingPiece]:
+        """Those in line before a request, which may stand there or come new."""
+        line = self.line()
+        return line[: bisect_left(line, _order(piece), key=_order)]
+
+    def shape_of(self, piece: WaitingPiece) -> int:
+        """A number for how much is asked for and where: the same for all who ask for the like."""
+        number = self._shape.get(piece.id)
+        if number is None:
+            asked = piece.asked
+            shape = asked.servers, asked.gpus, asked.cpus, piece.places
+            number = self._shapes.setdefault(shape, len(self._shapes))
+            if piece.id in self.waiting:
+                self._shape[piece.id] = number
+        return number
 
     def _enter(self, piece: AllocationPiece) -> None:
         if piece.until is not None:
@@ -78,8 +97,20 @@ class Docket:
         self._enter(piece)
 
     def _waiting(self, number: int, piece: Piece | None) -> None:
-        self._line = None
+        line, before = self._line, self.waiting.pop(number, None)
+        if line is not None and before is not None:
+            at = bisect_left(line, _order(before), key=_order)
+            line = line[:at] + line[at + 1 :]
         if isinstance(piece, WaitingPiece):
             self.waiting[number] = piece
-        else:
-            self.waiting.pop(number, None)
+            if line is not None:
+                at = bisect_left(line, _order(piece), key=_order)
+                line = [*line[:at], piece, *line[at:]]
+        self._line = line
+        self._shape.pop(number, None)
+        if not self.waiting:
+            self._shapes.clear()
+
+
+def _order(piece: WaitingPiece) -> tuple[int, int]:
+    return -piece.priority, piece.id

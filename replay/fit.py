@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from .facts import Record, Share
 from .piece import ServerPiece
-from .placement import divide, place, share, usual_cpus
+from .placement import Fleet, divide, place, share, usual_cpus
 from .request import AllocateRequest
 from .state import State
 
@@ -40,26 +40,27 @@ def wanted_cpus(state: State, request: AllocateRequest) -> int:
     if asked.cpus is not None:
         return asked.cpus
     if exact(request):
-        return sum(one.cpus for one in _shares(state, request))
+        return sum(one.cpus for one in named_shares(state.fleet, request))
     each = asked.gpus // asked.servers
     servers, _ = candidates(state, request)
     return asked.servers * max((usual_cpus(s, each) for s in servers), default=0)
 
 
-def find_place(state: State, request: AllocateRequest) -> tuple[Share, ...] | None:
-    """Where the request goes as things stand, or None."""
+def find_place(fleet: Fleet, request: AllocateRequest, among: int = -1) -> tuple[Share, ...] | None:
+    """Where the request goes as things stand, or None; `among` is a bit set of pool positions."""
     if exact(request):
-        return _place_exactly(state, request)
+        return _place_exactly(fleet, request)
     asked = request.asked
     gpus, cpus = asked.gpus // asked.servers, asked.cpus and asked.cpus // asked.servers
-    among = state.fleet.among(one.server for one in request.on) if request.on else -1
-    return place(state.fleet, asked.servers, gpus, cpus, among)
+    if request.on:
+        among &= fleet.among(one.server for one in request.on)
+    return place(fleet, asked.servers, gpus, cpus, among)
 
 
-def _place_exactly(state: State, request: AllocateRequest) -> tuple[Share, ...] | None:
-    shares = _shares(state, request)
+def _place_exactly(fleet: Fleet, request: AllocateRequest) -> tuple[Share, ...] | None:
+    shares = named_shares(fleet, request)
     for one in shares:
-        server = state.server(one.server)
+        server = fleet.find(one.server)
         assert server is not None
         taken = any(server.holder(gpu) or gpu in server.drained for gpu in one.gpus)
         if taken or one.cpus > server.cpus_free:
@@ -67,25 +68,57 @@ def _place_exactly(state: State, request: AllocateRequest) -> tuple[Share, ...] 
     return shares
 
 
-def _shares(state: State, request: AllocateRequest) -> tuple[Share, ...]:
+def named_shares(fleet: Fleet, request: AllocateRequest) -> tuple[Share, ...]:
     """The shares of a request that names each GPU, whether free or not."""
-    servers = [state.pieces["server:" + one.server] for one in request.on]
+    servers = [fleet.find(one.server) for one in request.on]
     counts = tuple(len(one.gpus or ()) for one in request.on)
     cpus = divide(request.asked.cpus, counts) if request.asked.cpus is not None else None
     shares = []
     for at, (one, server) in enumerate(zip(request.on, servers, strict=True)):
-        assert isinstance(server, ServerPiece)
+        assert server is not None
         assert one.gpus is not None
         given = usual_cpus(server, len(one.gpus)) if cpus is None else cpus[at]
         shares.append(share(server, one.gpus, given))
     return tuple(shares)
 
 
+def usable(fleet: Fleet, request: AllocateRequest) -> int:
+    """The bit set of the servers on which it may ever have room as they are drained now.
+
+    0 where those are too few for it.
+    """
+    asked = request.asked
+    if exact(request):
+        return _named_usable(fleet, request)
+    gpus, cpus = asked.gpus // asked.servers, asked.cpus and asked.cpus // asked.servers
+    among = fleet.among(one.server for one in request.on) if request.on else -1
+    bits = count = 0
+    for at, server in enumerate(fleet.servers):
+        wanted = usual_cpus(server, gpus) if cpus is None else cpus
+        enough = len(server.holders) - len(server.drained) >= gpus and server.facts.cpus >= wanted
+        if enough and among >> at & 1:
+            bits |= 1 << at
+            count += 1
+    return bits if count >= asked.servers else 0
+
+
+def _named_usable(fleet: Fleet, request: AllocateRequest) -> int:
+    shares = named_shares(fleet, request)
+    for one in shares:
+        server = fleet.find(one.server)
+        assert server is not None
+        if one.cpus > server.facts.cpus or not set(one.gpus).isdisjoint(server.drained):
+            return 0
+    return fleet.under(shares)
+
+
 def possible(state: State, request: AllocateRequest) -> bool:
     """Whether the pool could do it with nothing held and nothing drained."""
     asked = request.asked
     if exact(request):
-        return all(one.cpus <= _cpus(state, one.server) for one in _shares(state, request))
+        return all(
+            one.cpus <= _cpus(state, one.server) for one in named_shares(state.fleet, request)
+        )
     gpus, cpus = asked.gpus // asked.servers, (asked.cpus or 0) // asked.servers
     if not request.on:
         return state.fleet.could(asked.servers, gpus, cpus)

@@ -93,30 +93,39 @@ def fold(pieces: Pieces, event: Event) -> Effects:
 
 
 def _granted(pieces: Pieces, event: Event, grant: c.AllocationGranted) -> Effects:
+    owner = identity(grant.user, grant.uid, grant.sid)
+    until = None if grant.lease is None else event.at + grant.lease * SECOND_US
+    piece = AllocationPiece(
+        event.seq, grant.task, owner, grant.user, event.at, grant.servers,
+        grant.project, grant.note, grant.imported, until, grant.tie, grant.request,
+    )  # fmt: skip
+    return Effects(begin(pieces, piece))
+
+
+def begin(pieces: Pieces, piece: AllocationPiece) -> tuple[str, ...]:
+    """Let an allocation run, and its request wait no longer; returns touched keys.
+
+    Raises Impossible before anything changed where something of it is not there to be had.
+    """
     fresh: dict[str, Piece] = {}
-    for share in grant.servers:
+    for share in piece.servers:
         key = "server:" + share.server
         server = fresh.get(key) or pieces.get(key)
         if not isinstance(server, ServerPiece) or not server.holders:
             raise Impossible("unknown_server")
-        fresh[key] = take(server, share, event.seq)
-    owner = identity(grant.user, grant.uid, grant.sid)
-    until = None if grant.lease is None else event.at + grant.lease * SECOND_US
-    fresh[f"allocation:{event.seq}"] = AllocationPiece(
-        event.seq, grant.task, owner, grant.user, event.at, grant.servers,
-        grant.project, grant.note, grant.imported, until, grant.tie, grant.request,
-    )  # fmt: skip
-    tasks_key = "tasks:" + owner
+        fresh[key] = take(server, share, piece.id)
+    fresh[f"allocation:{piece.id}"] = piece
+    tasks_key = "tasks:" + piece.owner
     before = pieces.get(tasks_key)
     tasks = before.tasks if isinstance(before, TasksPiece) else ()
-    pair = grant.task, event.seq
+    pair = piece.task, piece.id
     at = bisect_left(tasks, pair)
     fresh[tasks_key] = TasksPiece((*tasks[:at], pair, *tasks[at:]))
     pieces.update(fresh)
-    served = f"waiting:{grant.request}"
-    if grant.request is not None and pieces.pop(served, None) is not None:
-        return Effects((*fresh, served))
-    return Effects(tuple(fresh))
+    served = f"waiting:{piece.request}"
+    if piece.request is not None and pieces.pop(served, None) is not None:
+        return (*fresh, served)
+    return tuple(fresh)
 
 
 def _extended(pieces: Pieces, _event: Event, extended: c.AllocationExtended) -> Effects:

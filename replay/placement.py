@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from .facts import Share
 from .piece import POOL, Piece, PoolPiece, ServerPiece
+from .taking import give_back, take
 
 
 class Fleet:
@@ -64,6 +65,23 @@ class Fleet:
             self._buckets[before] &= ~bit
             self._buckets[now] = self._buckets.get(now, 0) | bit
 
+    def find(self, name: str) -> ServerPiece | None:
+        """The server of that name, or None where the pool has none."""
+        at = self._position.get(name)
+        return None if at is None else self.servers[at]
+
+    def take(self, shares: Iterable[Share], number: int) -> None:
+        """In a copy: let `number` hold these shares."""
+        for share in shares:
+            self.put(take(self.servers[self._position[share.server]], share, number))
+
+    def give(self, shares: Iterable[Share]) -> None:
+        """In a copy: let nobody hold these shares; those of servers that went are passed over."""
+        for share in shares:
+            server = self.find(share.server)
+            if server is not None:
+                self.put(give_back(server, share))
+
     def best(
         self, gpus: int, fits: Callable[[ServerPiece], bool], among: int = -1
     ) -> ServerPiece | None:
@@ -96,6 +114,14 @@ class Fleet:
         bits = 0
         for name in names:
             bits |= 1 << self._position[name]
+        return bits
+
+    def under(self, shares: Iterable[Share]) -> int:
+        """The bit set of the servers that these shares lie on, as far as they are there."""
+        found = (self._position.get(share.server) for share in shares)
+        bits = 0
+        for at in found:
+            bits |= 0 if at is None else 1 << at
         return bits
 
     def without(self, among: int, server: ServerPiece) -> int:

@@ -45,6 +45,6 @@ def _reason(state: State, piece: WaitingPiece, now_us: int) -> str:
     if breach(state, wish_of(state, piece), now_us) is not None:
         return "limit"
     request = request_of(piece)
-    if find_place(state, request) is not None:
+    if find_place(state.fleet, request) is not None:
         return "waiting"
     return momentary_reason(state, request)

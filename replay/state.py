@@ -8,12 +8,10 @@ from ..ledger.chain import links
 from ..ledger.errors import BrokenChain
 from ..ledger.event import START, Event, Head
 from .docket import Docket
-from .facts import Share
-from .fold import Effects, end, fold
+from .fold import Effects, begin, end, fold
 from .holding import Holding
 from .piece import POOL, AllocationPiece, Piece, PoolPiece, RefusalPiece, ServerPiece, TasksPiece
 from .placement import Fleet
-from .taking import give_back, take
 
 LEASE = "lease"
 """The cause of an end that a lease made."""
@@ -73,29 +71,13 @@ class State:
             self._follow(touched)
         return closed
 
-    def trial(self) -> State:
-        """A copy for finding out what would be: moving it leaves this one as it is."""
-        copy = State(dict(self.pieces), self.head)
-        copy._fleet = self.fleet.copy()
-        return copy
+    def copy(self) -> State:
+        """Another one, to be moved on its own: for finding out what would be."""
+        return State(dict(self.pieces), self.head)
 
-    def take(self, shares: Iterable[Share], number: int) -> None:
-        """In a trial: let `number` hold these shares."""
-        self._move((share, take(self._held(share), share, number)) for share in shares)
-
-    def give(self, shares: Iterable[Share]) -> None:
-        """In a trial: let nobody hold these shares."""
-        self._move((share, give_back(self._held(share), share)) for share in shares)
-
-    def _held(self, share: Share) -> ServerPiece:
-        server = self.pieces["server:" + share.server]
-        assert isinstance(server, ServerPiece)
-        return server
-
-    def _move(self, moves: Iterable[tuple[Share, ServerPiece]]) -> None:
-        for share, server in moves:
-            self.pieces["server:" + share.server] = server
-            self.fleet.put(server)
+    def hold(self, piece: AllocationPiece) -> None:
+        """In a copy: let an allocation run that no event tells of."""
+        self._follow(begin(self.pieces, piece))
 
     @property
     def seq(self) -> int:
