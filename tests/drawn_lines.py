@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from brute_force import Bench, Shares, Wish
 from chronicle import ROOT_DID, Chronicle
+from drawn_pools import benches_of, shares_of
 from gpuledger.replay.catalogue import AllocationGranted, PoolDrained, RequestQueued
 from gpuledger.replay.facts import (
     Asked,
@@ -46,7 +47,7 @@ class Kind:
 
 
 @st.composite
-def scenes(draw: st.DrawFn, kind: Kind = Kind()) -> Scene:  # noqa: B008 - a frozen value
+def scenes(draw: st.DrawFn, kind: Kind = Kind()) -> Scene:
     """One to four servers, mostly held, and up to eight requests, in all their forms.
 
     Sizes are Hypothesis' own, so that a failure shrinks; what fills them comes from a seed, since
@@ -140,6 +141,23 @@ def chronicle(scene: Scene) -> tuple[Chronicle, dict[int, Waits]]:
 def instant(second: int) -> int:
     """The time of a second of the model: its first is that of the first event."""
     return (second + 1) * SECOND_US
+
+
+def second(at: int) -> int:
+    """The second of the model that a time is."""
+    return at // SECOND_US - 1
+
+
+def world_of(told: Chronicle, now: int, cap: int | None) -> World:
+    """The state of a log as the model sees it."""
+    idle = tuple(bench.bare() for bench in benches_of(told.state))
+    for bench, server in zip(idle, told.state.servers(), strict=True):
+        bench.drained |= set(server.drained)
+    held = tuple(
+        Held(shares_of(one), None if one.until is None else second(one.until), one.user)
+        for one in told.state.allocations()
+    )
+    return World(idle, held, now, cap)
 
 
 def grant(
