@@ -206,8 +206,7 @@ class Allocator:
             if not harmless or (batch is not None and batch.appended):
                 self._keeping.forget()
             raise
-        concerned = _to_tell(batch) if self._tell is not None else []
-        if self._tell is not None and concerned:
+        if self._tell is not None and (concerned := _to_tell(batch)):
             self._tell(concerned)
         return answer
 
