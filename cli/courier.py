@@ -38,6 +38,21 @@ STDERR_S = 1.0
 """How long to wait for the end of stderr, which a connection that is kept for later may hold."""
 
 
+class Way(msgspec.Struct, frozen=True):
+    """How an errand is carried: `keep` keeps its stdout, `quiet` asks and shows nothing.
+
+    `answer` is sent for the first line of stdout; after `timeout_s` seconds it is broken off.
+    """
+
+    keep: bool = False
+    quiet: bool = False
+    answer: bytes = b""
+    timeout_s: float | None = None
+
+
+PLAIN = Way()
+
+
 class Outcome(msgspec.Struct, frozen=True):
     """How an errand ended: ssh's exit status (below 0 a signal), whether the far side began,
     whether Ctrl-C was pressed here, and stdout where it was kept.
@@ -54,36 +69,47 @@ class Outcome(msgspec.Struct, frozen=True):
         return self.status == 255 or self.status < 0
 
 
-def ssh_words(address: Address) -> list[str]:
+def ssh_words(address: Address, *, quiet: bool = False) -> list[str]:
     """The words that reach a machine, all but the command to be run there."""
+    unasked = ["-o", "BatchMode=yes"] if quiet else []
     port = [] if address.port is None else ["-p", str(address.port)]
     user = [] if address.user is None else ["-l", address.user]
-    return [PROGRAM, *OPTIONS, *port, *user, "--", address.host]
+    return [PROGRAM, *OPTIONS, *unasked, *port, *user, "--", address.host]
 
 
 def carry(
-    address: Address, errand: Errand, contents: Iterable[bytes] = (), *, keep: bool = False
+    address: Address, errand: Errand, contents: Iterable[bytes] = (), *, way: Way = PLAIN
 ) -> Outcome:
-    """Run an errand and wait for its end; `contents` are its files, `keep` keeps its stdout.
+    """Run an errand and wait for its end; `contents` are its files.
 
     Raises NoSsh, BadRequest where the errand is too long.
     """
-    process = _started([*ssh_words(address), WORD, encode(errand)], keep=keep)
+    words = [*ssh_words(address, quiet=way.quiet), WORD, encode(errand)]
+    process = _started(words, keep=way.keep)
     assert process.stdin is not None
     assert process.stderr is not None
-    ear = _Ear(process.stderr)
+    ear = _Ear(process.stderr, quiet=way.quiet)
     ear.start()
+    timer = threading.Timer(way.timeout_s or 0.0, process.kill)
+    timer.daemon = True
+    if way.timeout_s is not None:
+        timer.start()
     interrupted, output = False, b""
     try:
         _feed(process.stdin, contents)
         if errand.asks:
             threading.Thread(target=_pass_on, args=(process.stdin,), daemon=True).start()
         with _telling_size(process.stdin, wanted=errand.size is not None):
-            output = process.stdout.read() if process.stdout is not None else b""
+            output = _output(process, way.answer)
             process.wait()
     except KeyboardInterrupt:
         interrupted = True
         _called_off(process, began=ear.began)
+    except BaseException:
+        _called_off(process, began=ear.began)
+        raise
+    finally:
+        timer.cancel()
     process.stdin.close()
     ear.join(STDERR_S)
     return Outcome(process.returncode, ear.began, interrupted, output)
@@ -123,6 +149,18 @@ def _feed(pipe: IO[bytes], contents: Iterable[bytes]) -> None:
             rest = memoryview(content)
             while rest:
                 rest = rest[pipe.write(rest) :]
+
+
+def _output(process: subprocess.Popen[bytes], answer: bytes) -> bytes:
+    """All of stdout that is kept, its first line answered."""
+    if process.stdout is None:
+        return b""
+    assert process.stdin is not None
+    first = process.stdout.readline() if answer else b""
+    if first.endswith(b"\n"):
+        with suppress(BrokenPipeError):
+            process.stdin.write(answer)
+    return first + process.stdout.read()
 
 
 def _pass_on(pipe: IO[bytes]) -> None:
@@ -173,9 +211,10 @@ def _called_off(process: subprocess.Popen[bytes], *, began: bool) -> None:
 class _Ear(threading.Thread):
     """Passes on what ssh and the far side say on stderr; `began` once the far side has begun."""
 
-    def __init__(self, pipe: IO[bytes]) -> None:
+    def __init__(self, pipe: IO[bytes], *, quiet: bool) -> None:
         super().__init__(daemon=True)
         self.began = False
+        self._quiet = quiet
         self._pipe = pipe
         self._held = b""
 
@@ -199,5 +238,7 @@ class _Ear(threading.Thread):
         return before[: len(before) - kept]
 
     def _say(self, part: bytes) -> None:
+        if self._quiet:
+            return
         sys.stderr.buffer.write(part)
         sys.stderr.buffer.flush()

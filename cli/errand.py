@@ -42,7 +42,9 @@ class Errand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     itself where the command was typed, `out` and `err` tell whether these are terminals there,
     of `size` columns and lines; where it `asks`, what is typed there follows on stdin. `zone`
     is for `TZ`, `files` are names and lengths in bytes, `key` is a retry key for an act that was
-    given none, `tie` what keeps the allocation.
+    given none. Processes of `gone` have ended, and what they held of the user's is given back
+    first; without words nothing more is done. `take` is a hold that `run` asks for (`farhold`)
+    in place of a command, `hold` one of which it asks when it ends.
     """
 
     version: str
@@ -59,7 +61,9 @@ class Errand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     zone: str | None = None
     files: tuple[tuple[str, int], ...] = ()
     key: str | None = None
-    tie: Tie | None = None
+    gone: tuple[Tie, ...] = ()
+    take: dict[str, Any] | None = None
+    hold: int | None = None
 
 
 class Caller(msgspec.Struct, frozen=True):

@@ -86,15 +86,19 @@ def task_name(words: Sequence[str], ending: str) -> str:
 
     `python -u train.py` and 4711 make `train.py-4711`.
     """
-    named = unicodedata.normalize("NFC", os.path.basename(_subject(words)))
-    kept = "".join(letter if name_letter(letter) else "-" for letter in named)
+    kept = subject(words)
     begun = next((at for at, letter in enumerate(kept) if letter.isalnum()), len(kept))
     start = kept[begun:][: NAME_LENGTH - len(ending) - 1]
     return f"{start or 'run'}-{ending}"
 
 
+def subject(words: Sequence[str]) -> str:
+    """The word of a command that says what it does, of letters that a name may have."""
+    named = unicodedata.normalize("NFC", os.path.basename(_subject(words)))
+    return "".join(letter if name_letter(letter) else "-" for letter in named)
+
+
 def _subject(words: Sequence[str]) -> str:
-    """The word of a command that says what it does."""
     first, *rest = words
     if not _RUNS_OTHERS(os.path.basename(first)):
         return first

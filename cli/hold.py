@@ -9,6 +9,7 @@ import msgspec
 
 from ..ledger.errors import GpuledgerError
 from ..replay.facts import Placed, Tie
+from .gang import Gang
 from .words import _
 
 
@@ -31,6 +32,19 @@ class Wish(msgspec.Struct, frozen=True):
     lease: int | None = None
     wait_s: float = 0.0
     form: str | None = None
+
+
+class Held(msgspec.Struct, frozen=True):
+    """What a ledger has granted: the gang, and whether this host is a server of the pool.
+
+    With a lease of `lease_s` seconds it ends at `until` (microseconds UTC), in `left_s` seconds.
+    """
+
+    gang: Gang
+    listed: bool
+    lease_s: int | None = None
+    until: int | None = None
+    left_s: float | None = None
 
 
 class Granted(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..ledger import clock
@@ -12,7 +13,7 @@ from ..replay.errors import TaskInUse
 from ..replay.hosts import on_host
 from .executable import task_name
 from .gang import environment, gang, remove_hostfiles, write_hostfiles
-from .hold import Granted, Wish
+from .hold import Granted, Held, Wish
 from .placing import held_text, place_text
 from .session import Session
 from .timetext import MICROSECONDS, local_text
@@ -39,21 +40,25 @@ class LedgerHold:
 
     def take(self, tie: Tie | None) -> Granted:
         """Take the GPUs. Raises as `Ledger.allocate`, and StorageFailed for hostfiles."""
+        held = self.grasp(tie)
+        variables, self._folder = outfit(self._session, self._wish.form, held)
+        return granted(self._session, held, variables, time.monotonic())
+
+    def grasp(self, tie: Tie | None, key: str | None = None) -> Held:
+        """Take the GPUs and tell no more than the ledger knows. Raises as `Ledger.allocate`."""
+        host = self._session.host
         with self._session.ledger(once=not self._wish.wait_s) as ledger:
-            allocation = self._taken(ledger, tie)
+            allocation = self._taken(ledger, tie, key)
             self._id = allocation.id
             self._session.notices(ledger)
-            variables = self._variables(ledger, allocation)
-        grant, ends = allocation.grant, None
-        sentence = _("granted @{id} {task}: {held}").format(
-            id=allocation.id, task=grant.task, held=held_text(allocation.servers)
-        )
-        if grant.lease is not None:
-            until = allocation.start + grant.lease * MICROSECONDS
-            ends = min(_on_the_clock(until), time.monotonic() + grant.lease)
-            when = local_text(until, self._session.zone)
-            sentence += _(", until {until}").format(until=when)
-        return Granted(variables, sentence, ends, grant.lease)
+            state = ledger.state()
+        told = gang(state, allocation.id, allocation.task, allocation.servers, host)
+        listed = host is not None and on_host(state, host) is not None
+        lease = allocation.grant.lease
+        if lease is None:
+            return Held(told, listed)
+        until = allocation.start + lease * MICROSECONDS
+        return Held(told, listed, lease, until, min(left_s(until), lease))
 
     def ends(self, within_s: float) -> float | None:
         """When the lease ends as things stand now; reading waits for nobody."""
@@ -62,7 +67,7 @@ class LedgerHold:
             piece = ledger.state().allocation(self._id)
         if piece is None:
             return -math.inf
-        return None if piece.until is None else _on_the_clock(piece.until)
+        return None if piece.until is None else time.monotonic() + left_s(piece.until)
 
     def give_back(self) -> None:
         """Give back what is still held, if anything was."""
@@ -72,7 +77,7 @@ class LedgerHold:
             with self._session.ledger(once=True) as ledger:
                 ledger.release(f"@{self._id}", if_held=True)
 
-    def _taken(self, ledger: Ledger, tie: Tie | None) -> Allocation:
+    def _taken(self, ledger: Ledger, tie: Tie | None, key: str | None) -> Allocation:
         """The allocation, under a made name that is free where none was given.
 
         The number of a process is its own on this machine, and may be in use on another.
@@ -84,7 +89,7 @@ class LedgerHold:
                 return ledger.allocate(
                     task, wish.gpus, wish.cpus, on=wish.on, on_words=wish.on_words,
                     here=wish.here, servers=wish.servers, project=wish.project, note=wish.note,
-                    lease=wish.lease, tie=tie, wait_s=wish.wait_s,
+                    lease=wish.lease, tie=tie, key=key, wait_s=wish.wait_s,
                     told=tell_waiting(self._session, wish.wait_s),
                 )  # fmt: skip
             except TaskInUse:
@@ -93,25 +98,38 @@ class LedgerHold:
                 ending = f"{os.getpid()}-{os.urandom(3).hex()}"
         raise AssertionError
 
-    def _variables(self, ledger: Ledger, allocation: Allocation) -> dict[str, str]:
-        """What the child is told. On another server of the pool CUDA shows it no GPU: those of
-        the same numbers may be somebody else's there.
-        """
-        shares, state, host = allocation.servers, ledger.state(), self._session.host
-        told = gang(state, allocation.id, allocation.task, shares, host)
-        if self._wish.form == "mpi":
-            self._folder = write_hostfiles(told)
-        variables = environment(self._wish.form, told, self._folder)
-        if told.here is None and host and on_host(state, host) is not None:
-            self._session.notice(
-                _("these are GPUs of {places}; this is {host}, where CUDA shows none").format(
-                    places=place_text(shares), host=host
-                )
+
+def outfit(session: Session, form: str | None, held: Held) -> tuple[dict[str, str], str]:
+    """What the child is told, and the folder of its hostfiles. Raises StorageFailed.
+
+    On another server of the pool CUDA shows it no GPU: those of the same numbers may be somebody
+    else's there.
+    """
+    told = held.gang
+    folder = write_hostfiles(told) if form == "mpi" else ""
+    variables = environment(form, told, folder)
+    if told.here is None and held.listed:
+        session.notice(
+            _("these are GPUs of {places}; this is {host}, where CUDA shows none").format(
+                places=place_text(told.shares), host=session.host
             )
-            variables["CUDA_VISIBLE_DEVICES"] = ""
-        return variables
+        )
+        variables["CUDA_VISIBLE_DEVICES"] = ""
+    return variables, folder
 
 
-def _on_the_clock(until_us: int) -> float:
-    """An instant (microseconds UTC) on the monotonic clock."""
-    return time.monotonic() + (until_us - clock.now_us()) / MICROSECONDS
+def granted(session: Session, held: Held, variables: Mapping[str, str], told_at: float) -> Granted:
+    """The grant for the child; `left_s` counts from `told_at` on the monotonic clock."""
+    sentence = _("granted @{id} {task}: {held}").format(
+        id=held.gang.allocation, task=held.gang.task, held=held_text(held.gang.shares)
+    )
+    if held.until is None or held.left_s is None:
+        return Granted(variables, sentence)
+    when = local_text(held.until, session.zone)
+    sentence += _(", until {until}").format(until=when)
+    return Granted(variables, sentence, told_at + held.left_s, held.lease_s)
+
+
+def left_s(until_us: int) -> float:
+    """The seconds up to an instant (microseconds UTC)."""
+    return (until_us - clock.now_us()) / MICROSECONDS

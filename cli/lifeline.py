@@ -1,7 +1,8 @@
 """The lifeline: stdin of the far end, from the files of an errand to the end of whoever sent it.
 
-After the files it brings lines: `size 80 24` of the terminal there, `typed WORDS`, `interrupt`
-for Ctrl-C. Its end means that nobody is there any more. Both interrupt the command here.
+After the files it brings lines: `size 80 24` of the terminal there, `typed WORDS`, `taken` for a
+hold that has arrived, `interrupt` for Ctrl-C. Its end means that nobody is there any more. Both
+interrupt the command here.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from contextlib import suppress
 from queue import SimpleQueue
 from types import FrameType
@@ -17,12 +19,17 @@ from ..hangup import HungUp
 
 
 class Lifeline(threading.Thread):
-    """Reads stdin. `typed` has the lines that were typed at the other side, as they come."""
+    """Reads stdin. `typed` has the lines that were typed at the other side, as they come.
+
+    `began` is when this process did, on the monotonic clock.
+    """
 
     def __init__(self) -> None:
         """Made in the main thread, whose command it interrupts."""
         super().__init__(daemon=True)
         self.typed: SimpleQueue[str] = SimpleQueue()
+        self.taken = threading.Event()
+        self.began = time.monotonic()
         self._main = threading.get_ident()
         self._interrupted = False
         signal.signal(signal.SIGINT, self._end)
@@ -51,6 +58,8 @@ class Lifeline(threading.Thread):
         word, _space, rest = line.partition(" ")
         if word == "interrupt":
             self._interrupted = True
+        elif word == "taken":
+            self.taken.set()
         elif word == "typed":
             self.typed.put(f"{rest}\n")
         elif word == "size":

@@ -83,7 +83,12 @@ def _work(told: dict[str, Any]) -> None:
     caller = Caller(errand, {name: lifeline.received(length) for name, length in errand.files})
     _stand_in(errand, lifeline.typed)
     lifeline.start()
-    run(list(errand.words), caller)
+    if errand.gone or errand.take is not None or errand.hold is not None:
+        from .farhold import serve
+
+        serve(caller, lifeline)
+    if errand.words and errand.take is None:
+        run(list(errand.words), caller)
 
 
 def _stand_in(errand: Errand, typed: SimpleQueue[str]) -> None:

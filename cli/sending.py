@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 import msgspec
 
-from .courier import Outcome, carry
+from . import exit as exits
+from . import runnotes
+from .courier import Outcome, Way, carry
 from .errand import SENT, WORD, Errand
 from .sshfailure import ConnectionLost, NotReached, NotThere
 
@@ -28,6 +30,9 @@ READS = frozenset(
     " pool:show pool:diff".split()
 )
 """Commands that change nothing."""
+
+SETTLED = frozenset({exits.OK, exits.USAGE, exits.UNKNOWN_NAME, exits.NOT_NOW, exits.CONFLICT})
+"""Exit codes with which a command has looked at the ledger, and so at what was reported gone."""
 
 
 def send(session: Session, given: Mapping[str, object]) -> NoReturn:
@@ -43,15 +48,15 @@ def send(session: Session, given: Mapping[str, object]) -> NoReturn:
 
         say_which(session)
     files = _files(name, given)
-    if given.get("export") == "mpi":
-        from .gang import ready_for_hostfiles
-
-        ready_for_hostfiles()
     key = os.urandom(8).hex() if given.get("key", "") is None else None
-    asks = given.get("yes") is False and sys.stdin.isatty()
-    errand = errand_for(session, address, session.words, files=files, key=key, asks=asks)
-    shell = name == "allocate" and (given.get("short") or given.get("export") is not None)
-    outcome = carry(address, errand, files.values(), keep=bool(shell))
+    gone = runnotes.gone(address) if name not in READS else {}
+    errand = msgspec.structs.replace(
+        errand_for(session, address, session.words, files=files, kept=_for_shell(name, given)),
+        key=key,
+        gone=tuple(gone.values()),
+        asks=given.get("yes") is False and sys.stdin.isatty(),
+    )
+    outcome = carry(address, errand, files.values(), way=Way(keep=_for_shell(name, given)))
     if outcome.interrupted and outcome.broken:
         raise KeyboardInterrupt
     if outcome.broken and given.get("watch"):
@@ -59,18 +64,29 @@ def send(session: Session, given: Mapping[str, object]) -> NoReturn:
 
         sys.stdout.write(FIRST_SCREEN)
     check(outcome, address, again(session.words, key), _act(name, given))
-    if shell and not outcome.status:
-        _tell_shell(session, outcome.output, given)
+    if outcome.status in SETTLED:
+        for path in gone:
+            runnotes.remove(path)
+    if _for_shell(name, given):
+        _tell_shell(session, outcome, given)
     raise click.exceptions.Exit(outcome.status)
 
 
-def _tell_shell(session: Session, told: bytes, given: Mapping[str, object]) -> None:
-    """What a shell is told of a grant is made here, where its hostfiles and its folder are."""
+def _for_shell(name: str, given: Mapping[str, object]) -> bool:
+    """Whether a grant is told to a shell: made here, where its hostfiles and its folder are."""
+    return name == "allocate" and bool(given.get("short") or given.get("export") is not None)
+
+
+def _tell_shell(session: Session, outcome: Outcome, given: Mapping[str, object]) -> None:
+    """What a shell is told of a grant; what the far side said where there is none."""
     from .gang import Gang
     from .jobshell import tell_gang
 
+    if outcome.status:
+        sys.stdout.write(outcome.output.decode())
+        return
     export = given["export"]
-    gang = msgspec.json.decode(told, type=Gang)
+    gang = msgspec.json.decode(outcome.output, type=Gang)
     tell_gang(session, gang, export if isinstance(export, str) else None)
 
 
@@ -80,16 +96,18 @@ def errand_for(
     words: tuple[str, ...],
     *,
     files: Mapping[str, bytes] | None = None,
-    key: str | None = None,
-    asks: bool = False,
+    kept: bool = False,
 ) -> Errand:
-    """The errand of a command with these words, with all that is known of this place."""
+    """The errand of a command with these words, with all that is known of this place.
+
+    What is `kept` is for this program, not for a terminal.
+    """
     from gpuledger import __version__
 
     from .terminalsize import size
     from .zone import zone_text
 
-    out, err = sys.stdout.isatty(), sys.stderr.isatty()
+    out, err = sys.stdout.isatty() and not kept, sys.stderr.isatty()
     return Errand(
         __version__,
         words,
@@ -98,13 +116,12 @@ def errand_for(
         session.host,
         out,
         err,
-        asks,
+        False,
         size() if out or err else None,
-        sys.stdout.encoding or "utf-8",
+        "utf-8" if kept else sys.stdout.encoding or "utf-8",
         {name: os.environ[name] for name in SENT if _sound(os.environ.get(name))},
         zone_text(),
         tuple((name, len(content)) for name, content in (files or {}).items()),
-        key,
     )
 
 
@@ -135,7 +152,14 @@ def _act(name: str, given: Mapping[str, object]) -> str:
 
 
 def _files(name: str, given: Mapping[str, object]) -> dict[str, bytes]:
-    """The files that a command reads, by the names that it knows them by."""
+    """The files that a command reads, by the names that it knows them by.
+
+    Those that it writes can be written, or StorageFailed is raised before anything is granted.
+    """
+    if given.get("export") == "mpi":
+        from .gang import ready_for_hostfiles
+
+        ready_for_hostfiles()
     file, script = given.get("file"), given.get("script")
     if isinstance(script, str):
         from .oldscript import script_content

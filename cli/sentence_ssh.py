@@ -28,6 +28,8 @@ def _lost(facts: Facts) -> Said:
     place, command, act = facts.text("place"), facts.text("command"), facts.raw("act")
     if act == "read":
         sentence = _("the connection to {place} was lost before all of the answer came")
+    elif act == "run":
+        sentence = _("the connection to {place} was lost")
     else:
         sentence = _("the connection to {place} was lost, and whether it was done is not known")
     if act == "bare":
@@ -37,6 +39,14 @@ def _lost(facts: Facts) -> Said:
     else:
         step = _("try again: {command}")
     return Said(sentence.format(place=place), step.format(command=command))
+
+
+def _far_failed(facts: Facts) -> Said:
+    place, status = facts.text("place"), facts.text("status")
+    return Said(
+        _("what was asked of {place} ended there with {status}").format(place=place, status=status),
+        _("gpuledger list shows what is held"),
+    )
 
 
 def _not_there(facts: Facts) -> Said:
@@ -74,6 +84,7 @@ BY_CODE: Mapping[str, Callable[[Facts], Said]] = {
     "no_ssh": _no_ssh,
     "not_reached": _not_reached,
     "connection_lost": _lost,
+    "far_failed": _far_failed,
     "not_there": _not_there,
     "versions_differ": _versions,
     "second_hop": _second_hop,

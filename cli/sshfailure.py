@@ -4,6 +4,7 @@ GpuledgerError
 ├── NoSsh                  there is no ssh program here                  78
 ├── NotReached             ssh ended before gpuledger began there        74
 ├── ConnectionLost         the connection went while a command ran       74
+├── FarFailed              a command there ended with another code       1
 ├── NotThere               no gpuledger on that machine                  78
 ├── VersionsDiffer         another release there                         78
 └── SecondHop              that machine's ledger lies on a third one     78
@@ -36,13 +37,23 @@ class ConnectionLost(GpuledgerError):
     """The connection to `place` went while a command ran there.
 
     `command` is what to try again. `act` is `read`, `keyed` where the command carries a retry
-    key, or `bare` where it may be done or not and nothing tells.
+    key, `bare` where it may be done or not and nothing tells, and `run` for a hold that is
+    given back where the command did not begin.
     """
 
     code = "connection_lost"
 
     def __init__(self, place: str, command: str, act: str) -> None:
         super().__init__(place=place, command=command, act=act)
+
+
+class FarFailed(GpuledgerError):
+    """What was asked of `place` ended there with the exit code `status`."""
+
+    code = "far_failed"
+
+    def __init__(self, place: str, status: int) -> None:
+        super().__init__(place=place, status=status)
 
 
 class NotThere(GpuledgerError):

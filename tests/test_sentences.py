@@ -87,6 +87,8 @@ CASES: list[GpuledgerError] = [
     S.ConnectionLost("ada@far", "gpuledger status", "read"),
     S.ConnectionLost("ada@far", "gpuledger allocate train 2 --key 0f1e", "keyed"),
     S.ConnectionLost("ada@far", "gpuledger drain gpu-server-0", "bare"),
+    S.ConnectionLost("ada@far", "gpuledger run -- python train.py", "run"),
+    S.FarFailed("ada@far", 75),
     S.NotThere("ada@far", "gpuledger-remote", 127),
     S.VersionsDiffer("ada@far", "0.2.0", "0.3.1"),
     S.SecondHop("ada@far", "ssh://third/l.db"),

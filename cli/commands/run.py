@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,9 +12,11 @@ from ..environment import FORMS
 from ..hostrange import places
 from ..options import completed, define, whole
 from ..session import Session
-from ..usage import Misused, one_of
+from ..usage import one_of
 from ..waits import lease_option, lease_s, wait_options, wait_s
-from ..words import _
+
+if TYPE_CHECKING:
+    from ..hold import Hold, Wish
 
 EXAMPLES = """
 gpuledger run -g 2 -- python train.py --epochs 90
@@ -81,16 +84,10 @@ def command(
     keeps them.
     """
     from ..hold import Wish
-    from ..ledgerhold import LedgerHold
     from ..running import run
 
     if here and on:
         raise one_of("--here", "--on")
-    if session.location.far is not None:
-        raise Misused(
-            _("run needs a ledger on this machine, and this one lies on another"),
-            _("run it there, or use gpuledger allocate"),
-        )
     where = tuple(place for text in on for place in places(text, field="--on"))
     named = [len(place.gpus) for place in where if place.gpus is not None]
     wish = Wish(
@@ -107,7 +104,19 @@ def command(
         with suppress(OSError):  # Nobody may be left who reads it, and the command goes on.
             session.notice(sentence)
 
-    click.get_current_context().exit(run(LedgerHold(session, wish), words, say))
+    click.get_current_context().exit(run(_hold(session, wish), words, say))
+
+
+def _hold(session: Session, wish: Wish) -> Hold:
+    """What takes the GPUs, wherever the ledger lies."""
+    address = session.location.far
+    if address is None:
+        from ..ledgerhold import LedgerHold
+
+        return LedgerHold(session, wish)
+    from ..sshhold import SshHold
+
+    return SshHold(session, address, wish)
 
 
 def _host(session: Session) -> str:
