@@ -20,6 +20,7 @@ import hypothesis
 import pytest
 
 if TYPE_CHECKING:
+    from desk import Desk
     from sshd import Sshd
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -180,6 +181,16 @@ def sshd(root: Path, needs: Callable[..., None]) -> Iterator[Sshd]:
         return
     with a_program(root, python) as program, an_sshd(program) as made:
         yield made
+
+
+@pytest.fixture
+def desk(sshd: Sshd, run_cli: RunCli, cli_env: dict[str, str], tmp_path: Path) -> Iterator[Desk]:
+    """Another machine than the ledger's, where `run` is typed; ask for it with `sshd.GROUPED`."""
+    from desk import Desk
+
+    yield Desk(run_cli, sshd, cli_env, tmp_path / "pool.toml")
+    if sshd.process is None:
+        sshd.start()
 
 
 @pytest.fixture

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import shlex
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +16,9 @@ import pytest
 import gpuledger
 from conftest import RunCli
 from console import SMALL, Console
+from desk import Desk, typed
 from gpuledger.replay.fold import decode
+from runs import children, kill, python
 from sshd import DIRECT, GROUPED, Sshd
 
 pytestmark = GROUPED
@@ -27,13 +27,6 @@ pytestmark = GROUPED
 @pytest.fixture
 def ada(sshd: Sshd, run_cli: RunCli) -> Console:
     return sshd.console(run_cli, sshd.ada, sshd.ledger(*SMALL.split()[1:]), host=DIRECT)
-
-
-def children(number: int) -> list[int]:
-    with suppress(OSError):
-        text = Path(f"/proc/{number}/task/{number}/children").read_text(encoding="utf-8")
-        return list(map(int, text.split()))
-    return []
 
 
 def cut_after(process: subprocess.Popen[str], delay_s: float, cut: Callable[[], None]) -> str:
@@ -77,8 +70,7 @@ def test_an_allocate_that_is_cut_off_anywhere(
                 if not here:
                     sshd.cut_off(sshd.ada)
                 for child in children(process.pid) if here else ():
-                    with suppress(ProcessLookupError):
-                        os.kill(child, signal.SIGKILL)
+                    kill(child)
 
             said = cut_after(process, chance.uniform(0, whole_s), cut)
             if process.returncode:
@@ -95,3 +87,55 @@ def test_an_allocate_that_is_cut_off_anywhere(
             assert grants == [int(told[1])]
             opened.release(f"@{told[1]}", force=True, reason="the next")
     record_property("connections cut before the end", cuts)
+
+
+ALONE = """
+import fcntl, os, sys, time
+held = open(os.path.join(sys.argv[1], "gpu-" + os.environ["CUDA_VISIBLE_DEVICES"]), "w")
+try:
+    fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError:
+    open(os.path.join(sys.argv[1], "two-had-one"), "w").close()
+time.sleep(float(sys.argv[2]))
+"""
+"""What runs on a GPU: it takes note where another runs on the same one."""
+
+
+def test_runs_that_are_cut_off_anywhere(
+    desk: Desk,
+    tmp_path: Path,
+    *,
+    full: bool,
+    rng_seed: int,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """Cut or killed at a random moment, no two live children have one GPU, and nothing stays."""
+    chance = random.Random(rng_seed)
+    codes: list[int] = []
+    running: list[subprocess.Popen[bytes]] = []
+    for number in range(100 if full else 12):
+        lives_s = chance.choice((0.0, 0.2, 3.0))
+        words = desk.words("-g 1 --lease 10m", *python(ALONE), str(tmp_path), str(lives_s))
+        process = subprocess.Popen(
+            words, env=desk.whole_environ, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        running.append(process)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(chance.uniform(0, 1.5))
+        way = chance.choice(("here", "there", "run", "all", "none"))
+        if way == "there":
+            desk.sshd.cut_off(desk.sshd.ada)
+        for child in children(process.pid) if way in ("here", "all") else ():
+            kill(child)
+        if way in ("run", "all"):
+            kill(process.pid)
+        if len(running) > 3 or number % 5 == 4:
+            codes += [one.wait(120) for one in running]
+            running.clear()
+    codes += [one.wait(120) for one in running]
+    last = time.monotonic() + 60
+    while desk.held() or desk.noted():
+        assert time.monotonic() < last, (desk.held(), desk.noted())
+        typed(desk, "release", "nothing", "--if-held")
+    assert not (tmp_path / "two-had-one").exists()
+    record_property("ends of the runs", sorted(codes))

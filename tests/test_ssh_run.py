@@ -4,70 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from conftest import RunCli
-from console import Console
+from desk import Desk, typed
 from gpuledger.cli import farhold, process
 from gpuledger.replay.facts import Process, Tie
-from runs import Host, children, kill, line, python
+from runs import children, kill, line, python
 from sshd import DIRECT, GROUPED, Sshd
 from terminal import terminal
 
 pytestmark = GROUPED
-AT_THE_DESK = """
-import gpuledger.cli.actor as actor
-from gpuledger.cli.entry import main
-actor.host_name = lambda: "desk"
-main()
-"""
-"""Both machines are one here; where commands are typed, it goes by another name."""
-
-POOL = '[defaults]\ngpus = 4\ncpus = 32\n[[server]]\nname = "desk"\n[[server]]\nname = "rack"\n'
-
-
-class Desk(Host):
-    """A console at another machine, which is a server of the pool."""
-
-    def __init__(self, run: RunCli, sshd: Sshd, environ: dict[str, str], pool: Path) -> None:
-        pool.write_text(POOL, encoding="utf-8")
-        Console.__init__(self, run, sshd.ledger("--pool", str(pool)))
-        self.environ = {"GPULEDGER": sshd.url(sshd.ada, self.ledger, host=DIRECT), **sshd.environ}
-        self.command = (sys.executable, "-c", AT_THE_DESK)
-        self.whole_environ = {**environ, **self.environ}
-        self.notes = Path(environ["XDG_STATE_HOME"]) / "gpuledger" / "runs"
-        self.sshd = sshd
-
-    def noted(self) -> int:
-        """How many notes of runs there are."""
-        return len(list(self.notes.iterdir())) if self.notes.exists() else 0
-
-    def network_goes(self) -> None:
-        """No connection is left, and none comes about."""
-        self.sshd.stop()
-        self.sshd.cut_off(self.sshd.ada)
-
-
-@pytest.fixture
-def desk(sshd: Sshd, run_cli: RunCli, cli_env: dict[str, str], tmp_path: Path) -> Iterator[Desk]:
-    made = Desk(run_cli, sshd, cli_env, tmp_path / "pool.toml")
-    yield made
-    if sshd.process is None:
-        sshd.start()
-
-
-def typed(desk: Desk, *words: str) -> str:
-    """What a command prints that is typed at the desk and succeeds."""
-    done = subprocess.run(
-        [*desk.command, *words], env=desk.whole_environ, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_the_child_is_here_and_its_gpus_are_there(desk: Desk) -> None:
