@@ -134,7 +134,7 @@ def shared(*, csv: bool = False) -> list[click.Option]:
         click.Option(
             ["--ledger"],
             metavar="FILE",
-            help="The ledger, where it is not the usual one.",
+            help="The ledger, also ssh://HOST/PATH, where it is not the usual one.",
             shell_complete=completed("files"),
         ),
         click.Option(

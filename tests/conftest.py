@@ -170,7 +170,7 @@ def traces() -> Path:
 
 @pytest.fixture(scope="session")
 def sshd(root: Path, needs: Callable[..., None]) -> Iterator[Sshd]:
-    """A machine with two users behind an sshd of its own; ask for it with `sshd.GROUPED`."""
+    """A machine with two users behind an sshd of its own; ask for it with `desk.GROUPED`."""
     from people import a_program, interpreter
     from sshd import TOOLS, an_sshd
 
@@ -185,7 +185,7 @@ def sshd(root: Path, needs: Callable[..., None]) -> Iterator[Sshd]:
 
 @pytest.fixture
 def desk(sshd: Sshd, run_cli: RunCli, cli_env: dict[str, str], tmp_path: Path) -> Iterator[Desk]:
-    """Another machine than the ledger's, where `run` is typed; ask for it with `sshd.GROUPED`."""
+    """Another machine than the ledger's, where `run` is typed; ask for it with `desk.GROUPED`."""
     from desk import Desk
 
     yield Desk(run_cli, sshd, cli_env, tmp_path / "pool.toml")

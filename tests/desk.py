@@ -6,10 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from conftest import RunCli
 from console import Console
 from runs import Host
-from sshd import DIRECT, Sshd
+from sshd import DIRECT, TOOLS, Sshd
+
+GROUPED = [pytest.mark.needs(*TOOLS), pytest.mark.xdist_group("ssh")]
+"""The marks of tests that ask for an sshd: one process runs them all."""
 
 AT_THE_DESK = """
 import gpuledger.cli.actor as actor

@@ -17,15 +17,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import pytest
-
 from conftest import RunCli
 from console import Console
 from people import Person, Program
 
 TOOLS = ("root", "linux", "useradd", "ssh", "/usr/sbin/sshd", "setsid")
-GROUPED = [pytest.mark.needs(*TOOLS), pytest.mark.xdist_group("ssh")]
-"""The marks of tests that ask for an sshd: one process runs them all."""
 
 GROUP = f"gps{os.getpid()}"
 NAMES = (f"{GROUP}-1", f"{GROUP}-2")

@@ -15,8 +15,9 @@ import pytest
 import gpuledger
 from conftest import RunCli
 from console import SMALL, Console
+from desk import GROUPED
 from gpuledger.cli.program import COMMANDS
-from sshd import GROUPED, Sshd
+from sshd import Sshd
 
 pytestmark = GROUPED
 HOSTILE = (

@@ -16,10 +16,10 @@ import pytest
 import gpuledger
 from conftest import RunCli
 from console import SMALL, Console
-from desk import Desk, typed
+from desk import GROUPED, Desk, typed
 from gpuledger.replay.fold import decode
 from runs import children, kill, python
-from sshd import DIRECT, GROUPED, Sshd
+from sshd import DIRECT, Sshd
 
 pytestmark = GROUPED
 

@@ -13,8 +13,9 @@ import pytest
 import gpuledger
 from conftest import RunCli
 from console import SMALL, Console
+from desk import GROUPED
 from gpuledger.cli.courier import OPTIONS
-from sshd import DIRECT, GROUPED, Sshd
+from sshd import DIRECT, Sshd
 from terminal import terminal
 
 pytestmark = GROUPED

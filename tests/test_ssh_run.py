@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from conftest import RunCli
-from desk import Desk, typed
+from desk import GROUPED, Desk, typed
 from gpuledger.cli import farhold, process
 from gpuledger.replay.facts import Process, Tie
 from runs import children, kill, line, python
-from sshd import DIRECT, GROUPED, Sshd
+from sshd import DIRECT, Sshd
 from terminal import terminal
 
 pytestmark = GROUPED

@@ -13,7 +13,8 @@ import pytest
 import gpuledger
 from conftest import RunCli
 from console import SMALL, Console
-from sshd import GROUPED, Sshd
+from desk import GROUPED
+from sshd import Sshd
 from terminal import Terminal, plain, terminal
 
 pytestmark = GROUPED
