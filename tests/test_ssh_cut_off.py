@@ -101,6 +101,13 @@ time.sleep(float(sys.argv[2]))
 """What runs on a GPU: it takes note where another runs on the same one."""
 
 
+def ended(process: subprocess.Popen[bytes], said: Path) -> int:
+    """The exit code of a run: of its own end, the child's, a refusal, or a connection lost."""
+    code = process.wait(120)
+    assert code in (-9, 0, 4, 74, 137), (code, said.read_text(encoding="utf-8"))
+    return code
+
+
 def test_runs_that_are_cut_off_anywhere(
     desk: Desk,
     tmp_path: Path,
@@ -112,14 +119,15 @@ def test_runs_that_are_cut_off_anywhere(
     """Cut or killed at a random moment, no two live children have one GPU, and nothing stays."""
     chance = random.Random(rng_seed)
     codes: list[int] = []
-    running: list[subprocess.Popen[bytes]] = []
+    running: dict[int, subprocess.Popen[bytes]] = {}
     for number in range(100 if full else 12):
         lives_s = chance.choice((0.0, 0.2, 3.0))
         words = desk.words("-g 1 --lease 10m", *python(ALONE), str(tmp_path), str(lives_s))
-        process = subprocess.Popen(
-            words, env=desk.whole_environ, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        running.append(process)
+        with (tmp_path / f"said-{number}").open("wb") as said:
+            process = subprocess.Popen(
+                words, env=desk.whole_environ, stdin=subprocess.DEVNULL, stderr=said
+            )
+        running[number] = process
         with suppress(subprocess.TimeoutExpired):
             process.wait(chance.uniform(0, 1.5))
         way = chance.choice(("here", "there", "run", "all", "none"))
@@ -129,10 +137,8 @@ def test_runs_that_are_cut_off_anywhere(
             kill(child)
         if way in ("run", "all"):
             kill(process.pid)
-        if len(running) > 3 or number % 5 == 4:
-            codes += [one.wait(120) for one in running]
-            running.clear()
-    codes += [one.wait(120) for one in running]
+        if number % 4 == 3:
+            codes += [ended(running.pop(one), tmp_path / f"said-{one}") for one in list(running)]
     last = time.monotonic() + 60
     while desk.held() or desk.noted():
         assert time.monotonic() < last, (desk.held(), desk.noted())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ import gpuledger
 from conftest import RunCli
 from gpuledger.cli.courier import ssh_words
 from gpuledger.cli.errand import Errand, decode, encode, opened
+from gpuledger.cli.program import program
 from gpuledger.cli.sshfailure import VersionsDiffer
 from gpuledger.cli.sshurl import Address, parse
 from gpuledger.replay.errors import BadRequest
@@ -76,7 +79,7 @@ def test_an_errand_arrives_as_it_was_sent(words: list[str], place: str) -> None:
     """Whatever it holds, it is letters that no shell reads, and comes out the same."""
     tie = Tie("desk", "b" * 36, 4026531836, (Process(1, 2),))
     try:
-        errand = Errand("1.2.3", tuple(words), place, files=(("-", 3),), size=(80, 24), tie=tie)
+        errand = Errand("1.2.3", tuple(words), place, files=(("-", 3),), size=(80, 24), gone=(tie,))
         letters = encode(errand)
     except UnicodeEncodeError:
         return
@@ -105,6 +108,21 @@ def test_a_command_line_can_be_too_long(run_cli: RunCli) -> None:
     done = run_cli("--ledger", "ssh://nowhere.invalid", "release", *(["x" * 60] * 1500))
     assert done.returncode == 2
     assert "at most 100000 bytes through ssh" in done.stderr
+
+
+def test_every_file_that_is_read_is_sent() -> None:
+    """Whichever option or argument names a file, sending knows it by one of its two names."""
+
+    def files(command: click.Command) -> Iterator[str]:
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            for name in command.list_commands(context):
+                yield from files(command.get_command(context, name) or click.Command(name))
+        for param in command.params:
+            if param.name != "ledger" and param.make_metavar(click.Context(command)) == "FILE":
+                yield str(param.name)
+
+    assert set(files(program())) == {"file", "script"}
 
 
 def test_python_opens_files_alone() -> None:
