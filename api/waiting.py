@@ -26,6 +26,7 @@ from gpuledger.replay.batch import Gone, Recorded
 from gpuledger.replay.catalogue import RequestQueued
 from gpuledger.replay.errors import NotWaiting, WaitedInVain
 from gpuledger.replay.line import serve
+from gpuledger.replay.queue import hopeless
 from gpuledger.replay.request import AllocateRequest
 from gpuledger.replay.state import State
 
@@ -138,10 +139,16 @@ class Wait:
             self._rest(state, bell, pause, deadline)
 
     def _ahead(self, state: State, request: AllocateRequest) -> int | None:
-        """How many can be served before this request; None where it cannot be itself."""
-        if self.number not in state.docket.waiting:
+        """How many can be served before this request; None where it cannot be itself.
+
+        Where the pool has become one that never can, it is its turn to be told so.
+        """
+        piece, now = state.docket.waiting.get(self.number), max(self._clock_us(), state.head.at)
+        if piece is None:
             raise NotWaiting(request.asked.task, self._actor.user, self.number)
-        served = serve(state, state.docket.line(), max(self._clock_us(), state.head.at))
+        if hopeless(state, piece, now):
+            return 0
+        served = serve(state, state.docket.line(), now)
         return list(served).index(self.number) if self.number in served else None
 
     def _rest(self, state: State, bell: Bell, pause_s: float, deadline: float) -> None:

@@ -108,7 +108,8 @@ def _holder(state: State, request: AllocateRequest, actor: Actor) -> Holder:
     owner = identity(user, uid, sid)
     for_other = owner != actor.identity
     admin = admin_by(state.pool.admins, actor) if for_other else None
-    project = _project(state, owner, asked.project)
+    waits = state.docket.waiting.get(request.waiting or 0)
+    project = _project(state, owner, asked.project) if waits is None else waits.project
     imported = request.imported is not None
     lease = None if imported else given_lease(state, owner, project, asked.lease)
     permitted = not for_other or admin is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from .actor import Actor
 from .catalogue import AllocationExtended
 from .ending import find, not_yours
@@ -34,10 +36,13 @@ def decide_extend(
     if others and asked.force and asked.reason is None:
         raise ReasonNeeded("extend", tuple(piece.id for piece in others))
     extensions = tuple(_extension(piece, asked.lease) for piece in found)
+    so_far = State(dict(state.pieces), state.head)
     for piece, one in zip(found, extensions, strict=True):
-        broken = breach_of_extension(state, piece, one.until, now_us)
+        broken = breach_of_extension(so_far, piece, one.until, now_us)
         if broken is not None:
             return _refusal(asked, actor, broken)
+        longer = msgspec.structs.replace(piece, until=one.until)
+        so_far.pieces[f"allocation:{piece.id}"] = longer  # what one adds counts for the next
     return AllocationExtended(by(actor, admin), extensions, asked)
 
 

@@ -95,12 +95,13 @@ class Scope(msgspec.Struct, frozen=True):
 
 def scopes(state: State, owner: str, user: str, task: str, project: str | None) -> Iterator[Scope]:
     """The scopes in which something is limited: task, user, project."""
-    limits = state.pool.limits
+    limits, tasks = state.pool.limits, state.tasks(owner)
     if limits.task != Cap():
-        yield Scope("task", task, limits.task, (), f"spent:task:{owner}/{task}")
+        ids = (number for name, number in tasks if name == task)
+        yield Scope("task", task, limits.task, _pieces(state, ids), f"spent:task:{owner}/{task}")
     cap = cap_of_user(state, owner)
     if cap != Cap():
-        ids = (number for _, number in state.tasks(owner))
+        ids = (number for _, number in tasks)
         yield Scope("user", user, cap, _pieces(state, ids), "spent:user:" + owner)
     cap = Cap() if project is None else cap_of_project(state, project)
     if project is not None and cap != Cap():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .facts import Record
-from .fit import find_place, momentary_reason
+from .fit import find_place, momentary_reason, possible
 from .limit import breach
 from .line import forecast, request_of, serve, wish_of
 from .piece import WaitingPiece
@@ -37,11 +37,26 @@ def queue(state: State, now_us: int) -> list[Queued]:
     ]  # fmt: skip
 
 
-def _reason(state: State, piece: WaitingPiece, now_us: int) -> str:
+def hopeless(state: State, piece: WaitingPiece, now_us: int) -> bool:
+    """Whether waiting mends nothing any more, since the pool has become another one."""
+    if not _could(state, piece):
+        return True
+    broken = breach(state, wish_of(state, piece), now_us)
+    return broken is not None and not broken.passes
+
+
+def _could(state: State, piece: WaitingPiece) -> bool:
+    """Whether the pool has the servers and GPUs that are named, and could do it when empty."""
     for place in piece.places:
         server = state.server(place.server)
         if server is None or any(server.position(gpu) < 0 for gpu in place.gpus or ()):
-            return "never"
+            return False
+    return possible(state, request_of(piece))
+
+
+def _reason(state: State, piece: WaitingPiece, now_us: int) -> str:
+    if not _could(state, piece):
+        return "never"
     if breach(state, wish_of(state, piece), now_us) is not None:
         return "limit"
     request = request_of(piece)

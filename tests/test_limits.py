@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from chosen_times import Clock, as_actor, ledger_from, us
@@ -160,6 +161,32 @@ def test_an_extension_meets_the_limits_too(ledger_path: Path, clock: Clock) -> N
         assert caught.value.facts["breach"].what == "gpu_hours"
 
 
+def test_a_tasks_own_hours_are_counted_in_each_extension(ledger_path: Path, clock: Clock) -> None:
+    """What a task uses and has been promised counts, so that many short extensions are as one."""
+    with limited(ledger_path, clock, limits=Limits(task=Cap(gpu_hours=4))) as book:
+        book.allocate("a", 2, lease=HOUR_S)
+        book.extend("a", lease=HOUR_S)
+        with pytest.raises(Refused) as caught:
+            book.extend("a", lease=1)
+        breach = caught.value.facts["breach"]
+        assert (breach.scope, breach.used, breach.asked) == ("task", 4 * HOUR_S, 2)
+
+
+@pytest.mark.parametrize("scope", ["user", "project"])
+def test_extensions_in_one_act_are_counted_together(
+    ledger_path: Path, clock: Clock, scope: str
+) -> None:
+    """Two tasks that fit one by one, and not both, are not extended together."""
+    caps = Limits(**{scope: Cap(gpu_hours=5)})
+    with limited(ledger_path, clock, limits=caps) as book:
+        for task in ("a", "b"):
+            book.allocate(task, 2, lease=HOUR_S, project="vision")
+        with pytest.raises(Refused) as caught:
+            book.extend("a", "b", lease=1_800)
+        assert caught.value.facts["breach"].used == 5 * HOUR_S
+        book.extend("a", lease=1_800)
+
+
 def test_admins_are_bound_as_well(ledger_path: Path, clock: Clock) -> None:
     """A limit is of the pool: root changes the pool where it is to be another."""
     with limited(ledger_path, clock, limits=Limits(user=Cap(gpus=2))) as book:
@@ -181,3 +208,22 @@ def test_a_limit_of_ones_own_holds_up_nobody_else(ledger_path: Path, clock: Cloc
         as_actor(ledger_path, clock, BOB).allocate("a", 2)
         book.release("a")
         assert [one.reason for one in book.queue()[1]] == ["next"]
+
+
+def test_who_waits_keeps_the_project_he_came_with(ledger_path: Path, clock: Clock) -> None:
+    """A pool with other projects, and another one as the user's own, changes nothing for him."""
+    from gpuledger.replay import request as requests
+    from gpuledger.replay.facts import Asked
+
+    vision = Pool(pool().servers, projects=(Project("vision"),))
+    whole = Pool(vision.servers, members=(Member("ada", ADA.identity, "old"),))
+    ledger_from(ledger_path, whole, clock).close()
+    with as_actor(ledger_path, clock, ADA) as book, as_actor(ledger_path, clock, ROOT) as root:
+        root.allocate("all", 8, servers=2)
+        asked = requests.allocate(Asked("b", 2))
+        number = book._allocator.join(asked, ADA).event.seq
+        root.pool_apply(vision)
+        root.release("all")
+        served = book._allocator.serve(msgspec.structs.replace(asked, waiting=number), ADA)
+        assert served is not None
+        assert served.payload.project == "old"

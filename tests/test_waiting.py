@@ -176,6 +176,16 @@ def test_interrupted_it_leaves_nothing_behind(book: Ledger) -> None:
         assert (last.kind, decode(last).cause) == (RequestCancelled.KIND, "owner")
 
 
+def test_what_can_never_be_any_more_is_not_waited_for(book: Ledger) -> None:
+    """Where the pool shrinks below what is waited for, who waits is told, and leaves the line."""
+    with waiters(book.path, 1) as (waiter,):
+        book.pool_apply(pool(1, 2, 16), force=True, reason="two cards are broken")
+        assert waiter.process.wait() == 1
+        assert book.queue()[1] == []
+        refused, left = map(decode, book.log.read(book.head().seq - 2))
+        assert (refused.reason, left.cause) == ("never", "owner")
+
+
 def test_nobody_passes_who_came_later(book: Ledger) -> None:
     """What is free for one who waits is not given to a newcomer, though he asks first."""
     with waiters(book.path, 1) as (waiter,):
