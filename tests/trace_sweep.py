@@ -16,7 +16,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Job:
-    """One row: `start` and `end` in seconds since 1970 UTC, `gpus` and `cpus` its totals."""
+    """One row: times in seconds since 1970 UTC, `gpus` and `cpus` totals over `nodes`."""
 
     name: str
     user: str
@@ -24,6 +24,7 @@ class Job:
     end: int
     gpus: int
     cpus: int
+    nodes: int
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ def read_jobs(path: Path) -> list[Job]:
                 _seconds(row["end"]),
                 int(row["gpus"]),
                 int(row["cpus"]),
+                int(row["nodes"]),
             )
             for row in csv.DictReader(file)
         ]
