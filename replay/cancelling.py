@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from .actor import Actor
 from .catalogue import RequestCancelled
-from .errors import AmbiguousTask, NotWaiting, ReasonNeeded
+from .errors import AmbiguousTask, NotWaiting
 from .facts import AskedRelease
-from .fit import Held
 from .piece import WaitingPiece
 from .refusal import Refusal
-from .rights import admin_by, by
+from .rights import by, owns, right_to
 from .state import State
 
 
@@ -18,24 +17,19 @@ def decide_cancel(
 ) -> RequestCancelled | Refusal | None:
     """The cancellation, all or nothing; None where `--if-held` found none waiting.
 
-    One's own requests need nothing; those of others an admin who says so, as for a release.
-    Raises NotWaiting, AmbiguousTask, ReasonNeeded.
+    Whose it may be, `right_to` tells. Raises NotWaiting, AmbiguousTask, ReasonNeeded.
     """
     found = _found(state, asked, actor)
     if not found and asked.if_held:
         return None
     if not found:
         raise NotWaiting(", ".join(asked.tasks) or "any task", asked.user or actor.user)
-    others = [piece for piece in found if piece.owner != actor.identity]
-    admin = admin_by(state.pool.admins, actor) if others else None
-    if others and (admin is None or not (asked.force or asked.user is not None)):
-        held = tuple(Held("", 0, one.id, one.asked.task, one.user) for one in others)
-        return Refusal("cancel", "not_permitted", actor.user, asked_release=asked, held=held)
-    if others and asked.force and asked.reason is None:
-        raise ReasonNeeded("cancel", tuple(piece.id for piece in others))
+    admin = right_to("cancel", found, asked, state.pool.admins, actor)
+    if isinstance(admin, Refusal):
+        return admin
     return RequestCancelled(
         by(actor, admin), tuple(piece.id for piece in found),
-        "admin" if others else "owner", asked, asked.reason,
+        "owner" if admin is None else "admin", asked, asked.reason,
     )  # fmt: skip
 
 
@@ -46,7 +40,7 @@ def _found(state: State, asked: AskedRelease, actor: Actor) -> list[WaitingPiece
         return list({one.id: one for one in named if one is not None}.values())
     if asked.user is not None:
         return [one for one in line if one.user == asked.user]
-    return [one for one in line if one.owner == actor.identity]
+    return [one for one in line if owns(actor, one)]
 
 
 def _named(
@@ -57,7 +51,7 @@ def _named(
         found = [one for one in line if one.id == number and asked.user in (None, one.user)]
     else:
         found = [one for one in line if one.asked.task == task]
-        mine = [one for one in found if one.owner == actor.identity]
+        mine = [one for one in found if owns(actor, one)]
         theirs = [one for one in found if one.user == asked.user]
         found = theirs if asked.user is not None else mine or found
     if len(found) > 1:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from .actor import Actor
 from .catalogue import AllocationReleased, LedgerReset
 from .errors import AmbiguousTask, NoSuchServer, NoSuchTask, ReasonNeeded
-from .facts import AskedChange, AskedExtend, AskedRelease
-from .fit import Held
+from .facts import AskedChange, AskedRelease
 from .piece import AllocationPiece
 from .refusal import Refusal
-from .rights import admin_by, by, owns
+from .rights import admin_by, by, owns, right_to
 from .state import State
 
 
@@ -18,25 +17,20 @@ def decide_release(
 ) -> AllocationReleased | Refusal | None:
     """The release, all or nothing; None where `--if-held` found nothing to end.
 
-    One's own allocations need nothing. Those of others need an admin who says so:
-    `--for USER`, or `--force` with a reason. Raises NoSuchTask, NoSuchServer,
-    AmbiguousTask, ReasonNeeded.
+    Whose it may be, `right_to` tells. Raises NoSuchTask, NoSuchServer, AmbiguousTask,
+    ReasonNeeded.
     """
     found = find(state, asked, actor)
     if not found and asked.if_held:
         return None
     if not found:
         raise NoSuchTask(_named(asked), asked.user or actor.user)
-    others = [piece for piece in found if not owns(actor, piece)]
-    admin = admin_by(state.pool.admins, actor) if others else None
-    meant = asked.force or asked.user is not None
-    if others and (admin is None or not meant):
-        return not_yours("release", asked, actor, others)
-    if others and asked.force and asked.reason is None:
-        raise ReasonNeeded("release", tuple(piece.id for piece in others))
+    admin = right_to("release", found, asked, state.pool.admins, actor)
+    if isinstance(admin, Refusal):
+        return admin
     return AllocationReleased(
         by(actor, admin), tuple(piece.id for piece in found),
-        "admin" if others else "owner", asked, asked.reason,
+        "owner" if admin is None else "admin", asked, asked.reason,
     )  # fmt: skip
 
 
@@ -98,20 +92,6 @@ def _by_name(state: State, task: str, asked: AskedRelease, actor: Actor) -> list
     if asked.user is not None:
         return [piece for piece in named if piece.user == asked.user]
     return [] if asked.if_held and not asked.force else named
-
-
-def not_yours(
-    act: str, asked: AskedRelease | AskedExtend, actor: Actor, others: list[AllocationPiece]
-) -> Refusal:
-    """The refusal of an act on allocations of others."""
-    held = tuple(
-        Held(share.server, share.gpus[0], piece.id, piece.task, piece.user)
-        for piece in others
-        for share in piece.servers[:1]
-    )
-    if isinstance(asked, AskedExtend):
-        return Refusal(act, "not_permitted", actor.user, asked_extend=asked, held=held)
-    return Refusal(act, "not_permitted", actor.user, asked_release=asked, held=held)
 
 
 def decide_reset(state: State, reason: str | None, actor: Actor) -> LedgerReset | Refusal:

@@ -6,13 +6,13 @@ import msgspec
 
 from .actor import Actor
 from .catalogue import AllocationExtended
-from .ending import find, not_yours
-from .errors import NoLease, NoSuchTask, ReasonNeeded
+from .ending import find
+from .errors import NoLease, NoSuchTask
 from .facts import AskedExtend, AskedRelease, Extension
 from .limit import Breach, breach_of_extension
 from .piece import AllocationPiece
 from .refusal import Refusal
-from .rights import admin_by, by, owns
+from .rights import by, right_to
 from .spent import SECOND_US
 from .state import State
 
@@ -22,21 +22,18 @@ def decide_extend(
 ) -> AllocationExtended | Refusal:
     """The extension, all or nothing: each lease ends `asked.lease` seconds later.
 
-    Never more of it than the longest lease is left from now on. Those of others need an admin
-    who says so, as for a release. Raises NoSuchTask, AmbiguousTask, NoLease, ReasonNeeded.
+    Never more of it than the longest lease is left from now on. Whose it may be, `right_to`
+    tells. Raises NoSuchTask, AmbiguousTask, NoLease, ReasonNeeded.
     """
     like = AskedRelease(asked.tasks, user=asked.user, force=asked.force, reason=asked.reason)
     found = find(state, like, actor)
     if not found:
         raise NoSuchTask(", ".join(asked.tasks), asked.user or actor.user)
-    others = [piece for piece in found if not owns(actor, piece)]
-    admin = admin_by(state.pool.admins, actor) if others else None
-    if others and (admin is None or not (asked.force or asked.user is not None)):
-        return not_yours("extend", asked, actor, others)
-    if others and asked.force and asked.reason is None:
-        raise ReasonNeeded("extend", tuple(piece.id for piece in others))
+    admin = right_to("extend", found, asked, state.pool.admins, actor)
+    if isinstance(admin, Refusal):
+        return admin
     extensions = tuple(_extension(piece, asked.lease) for piece in found)
-    so_far = State(dict(state.pieces), state.head)
+    so_far = state.copy()
     for piece, one in zip(found, extensions, strict=True):
         broken = breach_of_extension(so_far, piece, one.until, now_us)
         if broken is not None:

@@ -182,9 +182,9 @@ def states_at(
     passed = False
     for event in log.read(0, upto):
         if not passed and event.at > earlier:
-            first, passed = State(dict(state.pieces), state.head), True
+            first, passed = state.copy(), True
         if event.at > later:
             break
         state.show(event, breaks)
     say(breaks, notices)
-    return (first if passed else State(dict(state.pieces), state.head)), state
+    return (first if passed else state.copy()), state

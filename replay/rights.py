@@ -1,10 +1,15 @@
-"""Rights: who is an admin, and whose an allocation is."""
+"""Rights: who is an admin, whose an allocation or a request is, and who may end another's."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .actor import Actor
-from .facts import Admins, By
-from .piece import AllocationPiece
+from .errors import ReasonNeeded
+from .facts import Admins, AskedExtend, AskedRelease, By
+from .fit import Held
+from .piece import AllocationPiece, WaitingPiece
+from .refusal import Refusal
 
 ROOT = "uid:0"
 
@@ -20,9 +25,45 @@ def admin_by(admins: Admins, actor: Actor) -> str | None:
     return next((f"group:{group}" for group in named), None)
 
 
-def owns(actor: Actor, piece: AllocationPiece) -> bool:
-    """Whether the allocation is the actor's own, by stable identity."""
+def owns(actor: Actor, piece: AllocationPiece | WaitingPiece) -> bool:
+    """Whether the allocation or request is the actor's own, by stable identity."""
     return piece.owner == actor.identity
+
+
+def right_to(
+    act: str,
+    found: Sequence[AllocationPiece] | Sequence[WaitingPiece],
+    asked: AskedRelease | AskedExtend,
+    admins: Admins,
+    actor: Actor,
+) -> str | Refusal | None:
+    """What makes the actor an admin, where some of what is `found` is others'; None where none is.
+
+    One's own needs nothing. That of others needs an admin who says so: `--for USER`, or `--force`
+    with a reason. A Refusal for anybody else; raises ReasonNeeded.
+    """
+    others = [piece for piece in found if not owns(actor, piece)]
+    if not others:
+        return None
+    admin = admin_by(admins, actor)
+    if admin is None or not (asked.force or asked.user is not None):
+        held = tuple(one for piece in others for one in _held(piece))
+        if isinstance(asked, AskedExtend):
+            return Refusal(act, "not_permitted", actor.user, asked_extend=asked, held=held)
+        return Refusal(act, "not_permitted", actor.user, asked_release=asked, held=held)
+    if asked.force and asked.reason is None:
+        raise ReasonNeeded(act, tuple(piece.id for piece in others))
+    return admin
+
+
+def _held(piece: AllocationPiece | WaitingPiece) -> list[Held]:
+    """Whose it is, with its first GPU; a request holds nothing anywhere."""
+    if isinstance(piece, WaitingPiece):
+        return [Held("", 0, piece.id, piece.asked.task, piece.user)]
+    return [
+        Held(share.server, share.gpus[0], piece.id, piece.task, piece.user)
+        for share in piece.servers[:1]
+    ]
 
 
 def by(actor: Actor, admin: str | None = None) -> By:

@@ -20,7 +20,8 @@ LEASE = "lease"
 class State:
     """What the events up to `head` amount to.
 
-    `apply` moves it forward, one event at a time, and is the only thing that changes it.
+    Events move it forward, one at a time (`apply`, `show`, `accept`). What no event tells, a
+    reader sees in it by `lapse`, and a trial in a `copy` by `hold`.
     """
 
     __slots__ = ("_docket", "_fleet", "head", "pieces")
