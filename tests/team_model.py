@@ -1,0 +1,136 @@
+"""The page that the allocator is held against: who runs what until when, and who waits.
+
+Plain dictionaries and sets, everything found by trying; times are whole seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from math import inf
+
+import limit_model
+from brute_force import Bench, Shares, Wish, best, every_way, reason
+from gpuledger.replay.facts import Pool
+from limit_model import Book, Want
+from line_model import Held, World, heads, possible, ways_on_one
+
+LAST = 10**9
+"""The number of one who has none yet: behind all others."""
+Plan = dict[int, Shares]
+
+
+def hinders(world: World, firsts: list[Wish], held: Held) -> bool:
+    """Whether one of those who are first on their servers would start later for what is held."""
+    return any(world.hindered(first, held) for first in firsts)
+
+
+@dataclass
+class Model:
+    """What runs and who waits, by number; what is drained; what counts as spent."""
+
+    pool: Pool
+    runs: dict[int, Want] = field(default_factory=dict)
+    line: dict[int, Want] = field(default_factory=dict)
+    drained: set[tuple[str, int]] = field(default_factory=set)
+    spent: list[Want] = field(default_factory=list)
+
+    def world(self, at: int) -> World:
+        """The servers and what is held of them: nothing twice, and no CPUs that are not."""
+        idle = (
+            Bench(s.name, {card.index: None for card in s.gpus}, s.cpus, s.cpus,
+                  {gpu for name, gpu in self.drained if name == s.name})
+            for s in self.pool.servers
+        )  # fmt: skip
+        ends = ((run, None if run.until == inf else int(run.until)) for run in self.runs.values())
+        return World(tuple(idle), tuple(Held(run.shares, end) for run, end in ends), at)
+
+    def benches(self) -> list[Bench]:
+        """The servers as they stand, each GPU with the number of its holder."""
+        numbers, made = list(self.runs), self.world(0).benches()
+        for bench in made:
+            bench.gpus = {g: None if by is None else numbers[by] for g, by in bench.gpus.items()}
+        return made
+
+    def ever(self, wish: Wish) -> bool:
+        """Whether all that a wish names is there, and it has room when nothing else runs."""
+        there = {server.name: {card.index for card in server.gpus} for server in self.pool.servers}
+        named = [*((name, ()) for name in wish.on), *wish.exact]
+        known = all(name in there and there[name] >= {*gpus} for name, gpus in named)
+        return known and any(every_way([bench.bare() for bench in self.world(0).idle], wish))
+
+    def broken(self, want: Want, at: int) -> str | None:
+        """The limit in the way: `never`, or `later` where waiting mends it; None where none is."""
+        idle = list(self.world(at).idle)
+        return Book(self.pool, self.runs.values(), self.spent).broken(want, idle, at)
+
+    def begin(self, number: int, want: Want, shares: Shares, at: int) -> None:
+        """It runs, for as long as its lease says."""
+        until = at + (limit_model.lease(self.pool, want) or inf)
+        self.runs[number] = replace(want, shares=shares, start=at, until=until)
+
+    def end(self, number: int, at: int) -> None:
+        """It runs no more; its time counts where GPU-hours are limited."""
+        run, limits = self.runs.pop(number), self.pool.limits
+        every = [limits.user, limits.project, limits.task]
+        every += [one.cap for one in (*self.pool.projects, *self.pool.members)]
+        if any(cap.gpu_hours for cap in every):
+            task = run.task if limits.task.gpu_hours else ""
+            self.spent.append(replace(run, task=task, until=at))
+
+    def judge(self, plan: Plan, at: int, *new: Want, upto: int | None = None) -> None:
+        """What is given away in a look down the line is given in turn; `new` comes last.
+
+        Past those who have no room only to whom lets the first of them on each server start no
+        later; whoever is made to wait though there is room would not, wherever he is put.
+        """
+        trial, blocked = replace(self, runs=dict(self.runs)), list[Wish]()
+        line = [*self.line.items(), *((LAST, want) for want in new)]
+        for number, want in sorted(line, key=lambda one: (-one[1].priority, one[0])):
+            world, wish, given = trial.world(at), want.wish, plan.get(number)
+            room = None
+            if self.ever(wish) and not trial.broken(want, at):
+                room = best(world.benches(), wish)
+                blocked += [wish] if room is None else []
+            if room is None:
+                assert given is None, f"{number} is out of turn"
+                continue
+            until = limit_model.lease(self.pool, want)
+            end, firsts = None if until is None else at + until, heads(world, blocked)
+
+            if given is None:
+                single = wish.servers == 1 and not wish.exact
+                ways = ways_on_one(world.benches(), wish) if single else [room]
+                assert all(hinders(world, firsts, Held(way, end)) for way in ways), "need not wait"
+            else:
+                moved = given != room and possible(world.benches(), wish, given)
+                assert given == room or (moved and hinders(world, firsts, Held(room, end)))
+                assert not hinders(world, firsts, Held(given, end)), f"{number} is out of turn"
+                trial.begin(number, want, given, at)
+            if number == upto:
+                return
+
+    def answer(
+        self, want: Want, at: int, plan: Callable[[], Plan], number: int = LAST
+    ) -> str | Shares:
+        """What a want gets now, or the first reason why not; `plan` is only what may be given."""
+        why = reason(self.benches(), want.wish)
+        if why != "never" and self.broken(want, at):
+            return "limit"
+        if why is not None or not self.line:
+            return why or best(self.benches(), want.wish) or ""
+        said = plan()
+        self.judge(said, at, *([] if number in self.line else [want]), upto=number)
+        return said.get(number, "waiting")
+
+    def reshape(self, pool: Pool) -> None:
+        """The pool is another one; what a wholly drained server gains is drained too."""
+        before = {bench.name: bench for bench in self.world(0).idle}
+        now = {server.name: {card.index for card in server.gpus} for server in pool.servers}
+        for name, gpus in now.items():
+            if name in before and before[name].gpus.keys() <= before[name].drained:
+                self.drained |= {(name, gpu) for gpu in gpus}
+        self.pool, self.drained = (
+            pool,
+            self.drained & {(n, g) for n, gpus in now.items() for g in gpus},
+        )
