@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -45,7 +47,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rng-seed", type=int, default=20200331, help="seed of the random samples")
 
 
+def _mind_signals() -> None:
+    """Give signals that a shell or nohup made this process ignore their plain meaning again.
+
+    Children inherit it, and tests of signals would wait for what never comes.
+    """
+    for name in ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            plain = signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL
+            signal.signal(number, plain)
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    with suppress(ValueError):  # not the main thread
+        _mind_signals()
     config.addinivalue_line("markers", "needs(*names): tools on the path, or `root` …")
     full: bool = config.getoption("--full")
     hypothesis.settings.register_profile(
