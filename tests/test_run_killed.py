@@ -95,7 +95,8 @@ class Run:
             )
         )
         stack.callback(self.clear)
-        self.told, self.killed = "", False
+        self.told = ""
+        self.doomed: list[int] = []
         self.pids: set[int] = set()
 
     def clear(self) -> None:
@@ -116,14 +117,16 @@ class Run:
         self.told = "begun" if any(one.begun for one in every) else "not begun"
         others = [one.pid for one in every if one.pid != self.process.pid]
         doomed = [] if self.victim == "command" else [self.process.pid]
-        for pid in doomed if self.victim == "run" else doomed + others:
+        self.doomed = doomed if self.victim == "run" else doomed + others
+        for pid in self.doomed:
             kill(pid)
-            self.killed |= pid == self.process.pid
 
     def settle(self) -> list[Seen]:
         """Wait until nothing more happens by itself: the command lives, or nothing does."""
-        if self.killed or self.told == "begun":
+        if self.process.pid in self.doomed or self.told == "begun":
             self.process.wait()
+        while any(map(lives, self.doomed)):  # Who was killed may still take a moment.
+            pass
         while True:
             left = self.look()
             if self.process.poll() is not None and all(one.begun for one in left):
