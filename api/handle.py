@@ -161,16 +161,15 @@ class Ledger(Upkeep):
         user: str | None = None,
         force: bool = False,
         reason: str | None = None,
-        if_held: bool = False,
+        if_waiting: bool = False,
         key: str | None = None,
     ) -> Recorded | None:
         """Take own requests out of the line, all or none; the rest is for admins.
 
-        None where `if_held` found none waiting. Raises NotWaiting, Refused, AmbiguousTask,
+        None where `if_waiting` found none. Raises NotWaiting, Refused, AmbiguousTask,
         ReasonNeeded, BadRequest, LockTimeout.
         """
-        told = AskedRelease(tasks, mine, (), user, force, reason, if_held)
-        asked = requests.release(told)
+        asked = requests.cancel(AskedRelease(tasks, mine, (), user, force, reason, if_waiting))
         return self._allocator.cancel(asked, self.actor, key=requests.key(key))
 
     def release(

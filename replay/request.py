@@ -186,12 +186,19 @@ def _divides(asked: Asked) -> None:
 
 def release(asked: AskedRelease) -> AskedRelease:
     """The release, checked and with its names composed. Raises BadRequest."""
+    return _ending(asked, "what to release", "tasks, --mine, --server or --for, one of them")
+
+
+def cancel(asked: AskedRelease) -> AskedRelease:
+    """The same of requests, which are on no server. Raises BadRequest."""
+    return _ending(asked, "what to cancel", "tasks, --mine or --for, one of them")
+
+
+def _ending(asked: AskedRelease, field: str, ways_told: str) -> AskedRelease:
     ways = bool(asked.tasks) + asked.mine + bool(asked.servers)
     alone = asked.user is not None and not ways
     if ways > 1 or not (ways or alone):
-        raise BadRequest(
-            "what to release", asked.tasks, "tasks, --mine, --server or --for, one of them"
-        )
+        raise BadRequest(field, asked.tasks, ways_told)
     tasks = tuple(dict.fromkeys(_task(task) for task in asked.tasks))
     return AskedRelease(
         tasks,

@@ -50,8 +50,8 @@ class Lively:
     def settle(self) -> None:
         """End everything, take all servers into use, and let two tasks run."""
         every = self.root.state().pool.servers
-        self.ada.cancel(mine=True, if_held=True)
-        self.bob.cancel(mine=True, if_held=True)
+        self.ada.cancel(mine=True, if_waiting=True)
+        self.bob.cancel(mine=True, if_waiting=True)
         self.root.release(servers=every, force=True, reason="settle", if_held=True)
         self.root.resume(tuple(map(Placed, every)))
         self.ada.allocate("long", 1)
@@ -93,7 +93,7 @@ class Lively:
 
     def cancel(self) -> None:
         team = self.chosen.choice([self.ada, self.bob])
-        team.cancel(mine=True, if_held=True)
+        team.cancel(mine=True, if_waiting=True)
 
     def release(self) -> None:
         team = self.chosen.choice([self.ada, self.bob])

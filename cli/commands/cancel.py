@@ -42,8 +42,9 @@ def command(
     """
     with session.ledger(once=True) as ledger:
         recorded = ledger.cancel(
-            *tasks, mine=mine, user=user, force=force, reason=reason, if_held=if_waiting, key=key
-        )
+            *tasks, mine=mine, user=user, force=force, reason=reason, if_waiting=if_waiting,
+            key=key,
+        )  # fmt: skip
         session.notices(ledger)
         seq = ledger.head().seq if recorded is None else recorded.event.seq
     numbers = () if recorded is None else recorded.payload.requests
