@@ -28,6 +28,7 @@ from gpuledger.replay.errors import NotWaiting, WaitedInVain
 from gpuledger.replay.line import serve
 from gpuledger.replay.queue import hopeless
 from gpuledger.replay.request import AllocateRequest
+from gpuledger.replay.spent import SECOND_US
 from gpuledger.replay.state import State
 
 POLL_S = 1.0
@@ -37,7 +38,6 @@ HOP_S = 0.02
 """How long each of those ahead who can be served too is left the first step."""
 ANEW_S = 60.0
 """After so long everything is looked at anew: what a limit counts grows less without an event."""
-SECOND_US = 1_000_000
 
 
 class Readable(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..replay.facts import Cap, Limits, Member, Pool, Project
+from ..replay.facts import NO_CAP, Cap, Limits, Member, Pool, Project
 from ..replay.spent import counted
 from .duration import units_text
 from .printable import printable
@@ -16,7 +16,7 @@ def limit_lines(pool: Pool) -> Iterator[str]:
     if pool.limits.gpus_per_task is not None:
         yield _("limit: {count} GPUs a task").format(count=pool.limits.gpus_per_task)
     for what, cap in _scopes(pool.limits):
-        if cap != Cap():
+        if cap != NO_CAP:
             yield f"{what}: {cap_text(cap)}"
     yield from map(project_text, pool.projects)
     yield from map(member_text, pool.members)

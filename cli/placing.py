@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..replay.facts import Share
+from ..replay.facts import Share, cpus_in
 from .hostrange import fold, gpu_text
 from .words import _
 
@@ -37,7 +37,7 @@ def cpu_text(shares: Sequence[Share]) -> str:
         return _("{cpus} CPU", "{cpus} CPUs", cpus).format(cpus=cpus)
     if len(counts) == 1:
         return _("{cpus} CPU on each", "{cpus} CPUs on each", cpus).format(cpus=cpus)
-    return _("{cpus} CPUs in all").format(cpus=sum(share.cpus for share in shares))
+    return _("{cpus} CPUs in all").format(cpus=cpus_in(shares))
 
 
 def held_text(shares: Sequence[Share]) -> str:

@@ -6,6 +6,7 @@ of a share are indices as the server numbers them. `docs/FORMAT.md` holds the sa
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import dataclass_transform
 
 import msgspec
@@ -247,3 +248,13 @@ def identity(user: str, uid: int | None, sid: str | None) -> str:
     if uid is not None:
         return f"uid:{uid}"
     return f"sid:{sid}" if sid is not None else f"name:{user}"
+
+
+def gpus_in(shares: Iterable[Share]) -> int:
+    """How many GPUs these shares are, on all servers."""
+    return sum(len(share.gpus) for share in shares)
+
+
+def cpus_in(shares: Iterable[Share]) -> int:
+    """How many CPUs these shares are, on all servers."""
+    return sum(share.cpus for share in shares)

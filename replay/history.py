@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .facts import Record, Share
+from .facts import Record, Share, cpus_in, gpus_in
 from .holding import Holding
 
 
@@ -25,12 +25,12 @@ class Spell(Record, frozen=True):
     @property
     def gpus(self) -> int:
         """How many GPUs it holds or held, on all servers."""
-        return sum(len(share.gpus) for share in self.servers)
+        return gpus_in(self.servers)
 
     @property
     def cpus(self) -> int:
         """How many CPUs it holds or held, on all servers."""
-        return sum(share.cpus for share in self.servers)
+        return cpus_in(self.servers)
 
 
 def spells(holdings: Iterable[Holding]) -> list[Spell]:

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from .facts import Cap, Record
+from .facts import NO_CAP, Cap, Record, cpus_in, gpus_in
 from .fit import wanted_cpus
 from .piece import AllocationPiece, PoolPiece
 from .request import AllocateRequest
-from .spent import HOUR_US, SECOND_US, counted, since
+from .spent import HOUR_US, SECOND_US, counted, project_key, since, task_key, user_key
 from .state import State
 
 HOUR_S = 3_600
@@ -72,9 +72,9 @@ def cap_of_project(state: State, name: str) -> Cap:
 
 
 def _merged(own: Cap | None, general: Cap) -> Cap:
-    if own is None or own == Cap():
+    if own is None or own == NO_CAP:
         return general
-    if general == Cap():
+    if general == NO_CAP:
         return own
     names = Cap.__struct_fields__
     firsts = {name: getattr(own, name) for name in names if getattr(own, name) is not None}
@@ -96,17 +96,17 @@ class Scope(msgspec.Struct, frozen=True):
 def scopes(state: State, owner: str, user: str, task: str, project: str | None) -> Iterator[Scope]:
     """The scopes in which something is limited: task, user, project."""
     limits, tasks = state.pool.limits, state.tasks(owner)
-    if limits.task != Cap():
+    if limits.task != NO_CAP:
         ids = (number for name, number in tasks if name == task)
-        yield Scope("task", task, limits.task, _pieces(state, ids), f"spent:task:{owner}/{task}")
+        yield Scope("task", task, limits.task, _pieces(state, ids), task_key(owner, task))
     cap = cap_of_user(state, owner)
-    if cap != Cap():
+    if cap != NO_CAP:
         ids = (number for _, number in tasks)
-        yield Scope("user", user, cap, _pieces(state, ids), "spent:user:" + owner)
-    cap = Cap() if project is None else cap_of_project(state, project)
-    if project is not None and cap != Cap():
+        yield Scope("user", user, cap, _pieces(state, ids), user_key(owner))
+    cap = NO_CAP if project is None else cap_of_project(state, project)
+    if project is not None and cap != NO_CAP:
         found = (number for number, name in state.docket.projects.items() if name == project)
-        yield Scope("project", project, cap, _pieces(state, found), "spent:project:" + project)
+        yield Scope("project", project, cap, _pieces(state, found), project_key(project))
 
 
 def _pieces(state: State, ids: Iterable[int]) -> tuple[AllocationPiece, ...]:
@@ -117,7 +117,7 @@ def _pieces(state: State, ids: Iterable[int]) -> tuple[AllocationPiece, ...]:
 def limited(pool: PoolPiece) -> bool:
     """Whether the pool limits anything beside the GPUs of one task."""
     caps = (pool.limits.task, pool.limits.user, pool.limits.project)
-    return bool(pool.members or pool.projects) or any(cap != Cap() for cap in caps)
+    return bool(pool.members or pool.projects) or any(cap != NO_CAP for cap in caps)
 
 
 def given_lease(state: State, owner: str, project: str | None, asked: int | None) -> int | None:
@@ -178,9 +178,7 @@ def _breaches(state: State, scope: Scope, wish: Wish, now_us: int) -> Iterator[B
 
 def held(piece: AllocationPiece, what: str) -> int:
     """How many `gpus` or `cpus` an allocation holds."""
-    if what == "cpus":
-        return sum(share.cpus for share in piece.servers)
-    return sum(len(share.gpus) for share in piece.servers)
+    return cpus_in(piece.servers) if what == "cpus" else gpus_in(piece.servers)
 
 
 def _room_at(running: tuple[AllocationPiece, ...], what: str, lacking: int) -> int | None:

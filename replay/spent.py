@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
 
-from .facts import Cap, Limits, Member, Project
+from .facts import Cap, Limits, Member, Project, gpus_in
 from .piece import POOL, AllocationPiece, Piece, PoolPiece, SpentPiece
 
 HOUR_US = 3_600_000_000
 SECOND_US = 1_000_000
+WINDOW_S = 7 * 86_400
+"""The window where a limit of GPU-hours names none."""
 
 
 def longest(limits: Limits, projects: tuple[Project, ...], members: tuple[Member, ...]) -> int:
@@ -28,16 +30,28 @@ def counted(cap: Cap) -> int:
     return cap.window or WINDOW_S if cap.gpu_hours is not None else 0
 
 
-WINDOW_S = 7 * 86_400
-"""The window where a limit of GPU-hours names none."""
+def user_key(owner: str) -> str:
+    """The key of the piece that counts a user's GPU time."""
+    return "spent:user:" + owner
 
 
-def keys(owner: str, task: str, project: str | None) -> Iterator[str]:
-    """The keys of the pieces that count an allocation's GPU time."""
-    yield "spent:user:" + owner
-    yield f"spent:task:{owner}/{task}"
-    if project is not None:
-        yield "spent:project:" + project
+def task_key(owner: str, task: str) -> str:
+    """The same of one task of his."""
+    return f"spent:task:{owner}/{task}"
+
+
+def project_key(project: str) -> str:
+    """The same of a project."""
+    return "spent:project:" + project
+
+
+def _keys(limits: Limits, piece: AllocationPiece) -> Iterator[str]:
+    """The keys of the pieces that count an allocation's GPU time; tasks where that is limited."""
+    yield user_key(piece.owner)
+    if limits.task.gpu_hours is not None:
+        yield task_key(piece.owner, piece.task)
+    if piece.project is not None:
+        yield project_key(piece.project)
 
 
 def first_hour(at: int, window: int) -> int:
@@ -51,12 +65,10 @@ def spend(pieces: MutableMapping[str, Piece], piece: AllocationPiece, at: int) -
     if not isinstance(pool, PoolPiece) or not pool.window:
         return []
     first = first_hour(at, pool.window)
-    gpus = sum(len(share.gpus) for share in piece.servers)
+    gpus = gpus_in(piece.servers)
     fresh = by_hour(max(piece.start, first * HOUR_US), at, gpus)
     touched = []
-    for key in keys(piece.owner, piece.task, piece.project):
-        if key.startswith("spent:task:") and pool.limits.task.gpu_hours is None:
-            continue
+    for key in _keys(pool.limits, piece):
         hours = _hours(pieces, key)
         if fresh and fresh[-1][0] not in hours:
             touched += forget(pieces, first)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ...replay.facts import cpus_in
 from ..moment import moment
 from ..options import completed, define
 from ..placing import place_text
@@ -88,7 +89,7 @@ def _row(session: Session, piece: AllocationPiece) -> Row:
         piece.user,
         piece.project or "",
         place_text(piece.servers),
-        str(_cpus(piece)),
+        str(cpus_in(piece.servers)),
         moment(piece.start, session.zone),
         held_text(held_s(piece.start, session.now_us)),
         "" if piece.until is None else held_text(held_s(session.now_us, piece.until)),
@@ -102,12 +103,8 @@ def _csv_row(piece: AllocationPiece, now_us: int) -> tuple[str, ...]:
         piece.user,
         piece.project or "",
         place_text(piece.servers),
-        str(_cpus(piece)),
+        str(cpus_in(piece.servers)),
         utc_text(piece.start),
         str(held_s(piece.start, now_us)),
         until_text(piece.until) or "",
     )
-
-
-def _cpus(piece: AllocationPiece) -> int:
-    return sum(share.cpus for share in piece.servers)

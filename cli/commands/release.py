@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...replay.catalogue import AllocationGranted
-from ...replay.facts import identity
+from ...replay.facts import cpus_in, gpus_in, identity
 from ..hostrange import expand
 from ..options import completed, define
 from ..placing import held_text, place_words
@@ -104,9 +104,8 @@ def _again(one: Recorded, end: int, actor: str) -> str | None:
     grant: AllocationGranted = one.payload
     if grant.imported is not None:
         return None
-    gpus = sum(len(share.gpus) for share in grant.servers)
-    cpus = sum(share.cpus for share in grant.servers)
-    words = ["gpuledger", "allocate", grant.task, str(gpus), str(cpus)]
+    counts = str(gpus_in(grant.servers)), str(cpus_in(grant.servers))
+    words = ["gpuledger", "allocate", grant.task, *counts]
     words += [word for place in place_words(grant.servers) for word in ("--on", place)]
     words += _lease(one, end)
     words += ["--project", grant.project] if grant.project is not None else []
