@@ -198,12 +198,12 @@ class Ledger(Upkeep):
 
         Leases that were due by then have ended in it, whether that is recorded yet or not.
         """
-        if at is not None:
+        if at is None:
+            state = load_state(self.log, self.notices)
+            state.lapse(self._now(state.head))
+        else:
             state = state_at(self.log, at, self.notices)
-            state.lapse(min(at, max(self._clock(), state.head.at)))
-            return state
-        state = load_state(self.log, self.notices)
-        state.lapse(max(self._clock(), state.head.at))
+            state.lapse(min(at, self._now(state.head)))
         return state
 
     def _tell(self, pieces: Iterable[WaitingPiece]) -> None:

@@ -131,7 +131,7 @@ class Reports:
                 raise BadRequest("by", name, "some of " + ", ".join(usage.DIMENSIONS))
 
         def ask(past: Past) -> tuple[Usage, Head]:
-            now = max(self._clock(), past.state.head.at)
+            now = self._now(past.state.head)
             until = max(window.from_us, min(window.to_us, now))
             past_only = Window(window.from_us, until)
             used = usage.usage(past.during(past_only), past.capacities, past_only, by)
@@ -159,7 +159,7 @@ class Reports:
         head = self.log.head()
         first, second = states_at(self.log, earlier, later, head.seq, self.notices)
         first.lapse(earlier)
-        second.lapse(min(later, max(self._clock(), head.at)))
+        second.lapse(min(later, self._now(head)))
         return transition(first, second), head
 
     def verify(self, expect: tuple[int, str] | None = None) -> Verified:
@@ -199,8 +199,12 @@ class Reports:
 
     def _lapsed(self, past: Past) -> Past:
         """The past with the leases ended that are due, whether that is recorded yet or not."""
-        past.fresh += past.state.lapse(max(self._clock(), past.state.head.at))
+        past.fresh += past.state.lapse(self._now(past.state.head))
         return past
+
+    def _now(self, head: Head) -> int:
+        """The clock's time, and never one before the last event: a clock may have been set back."""
+        return max(self._clock(), head.at)
 
     def _quiet_before(self, at: int, head: int) -> int:
         """The seq from which no episode is cut: an hour without a refusal lies before it."""
