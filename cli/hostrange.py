@@ -22,7 +22,6 @@ from ..replay.request import name as checked_name
 MOST_SERVERS = 10_000
 """More names than this in one text are taken for a slip of the hand."""
 
-MOST_GPU = 9_999
 MOST_DIGITS = 12
 
 RANGE_RULE = "a host range such as gpu-server-[0-3] or venus[001-121]"

@@ -42,11 +42,6 @@ class Address(msgspec.Struct, frozen=True, gc=False):
         return self.host if self.user is None else f"{self.user}@{self.host}"
 
 
-def is_far(text: str) -> bool:
-    """Whether a ledger's name means one on another machine."""
-    return text.startswith(SCHEME)
-
-
 def parse(text: str, field: str) -> Address:
     """The address that a text means; `field` names it in the complaint. Raises BadRequest."""
     found = _address(text) if len(text) <= MOST and text.isprintable() and " " not in text else None
