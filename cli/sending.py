@@ -44,9 +44,7 @@ def send(session: Session, given: Mapping[str, object]) -> NoReturn:
     assert address is not None
     name = ":".join(click.get_current_context().command_path.split()[1:])
     if name == "status":
-        from .commands.status import say_which
-
-        say_which(session)
+        session.say_which()
     files = _files(name, given)
     key = os.urandom(8).hex() if given.get("key", "") is None else None
     gone = runnotes.gone(address) if name not in READS else {}

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..ledger import clock
+from ..replay.errors import BadRequest
 from .output import json_text
 from .words import _
 
@@ -79,6 +80,20 @@ class Session:
             self.notice(_DISTRUST[notice.why].format(path=notice.path))
         return found
 
+    def say_which(self) -> None:
+        """Say which ledger is read, where a command without options could mean more than one."""
+        from .location import others
+
+        if self.location.found_by == "option" or self.json:
+            return
+        found = [one.path for one in others(self.location)]
+        if found:
+            self.notice(
+                _("this is {path}; there is also {others}").format(
+                    path=self.location.path, others=", ".join(found)
+                )
+            )
+
     @cached_property
     def host(self) -> str | None:
         """What the machine calls itself where the command was typed."""
@@ -87,6 +102,13 @@ class Session:
         from .actor import host_name
 
         return host_name()
+
+    def here(self) -> str:
+        """The host whose server `--here` means. Raises BadRequest where it has no name."""
+        if self.host is None:
+            expected = "--on SERVER, as this machine does not tell its name"
+            raise BadRequest("--here", None, expected)
+        return self.host
 
     @property
     def files(self) -> Mapping[str, bytes]:

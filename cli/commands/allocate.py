@@ -97,7 +97,7 @@ def command(
     limit = wait_s(wait=wait, wait_for=wait_for)
     with session.ledger(once=not limit) as ledger:
         allocation = ledger.allocate(
-            task, gpus, cpus, on=where, on_words=on, here=_host(session) if here else None,
+            task, gpus, cpus, on=where, on_words=on, here=session.here() if here else None,
             servers=servers, project=project, note=note, key=key,
             beneficiary=None if beneficiary is None else _user(beneficiary),
             lease=lease_s(lease), wait_s=limit, told=tell_waiting(session, limit),
@@ -127,13 +127,6 @@ def _one_form(
         from ..jobshell import ready
 
         ready(export, exact)
-
-
-def _host(session: Session) -> str:
-    host = session.host
-    if host is None:
-        raise BadRequest("--here", None, "--on SERVER, as this machine does not tell its name")
-    return host
 
 
 def _user(user: str) -> Actor:

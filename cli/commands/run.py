@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ...replay.errors import BadRequest
 from ..environment import FORMS
 from ..hostrange import places
 from ..options import completed, define, whole
@@ -92,7 +91,7 @@ def command(
     named = [len(place.gpus) for place in where if place.gpus is not None]
     wish = Wish(
         words, sum(named) or servers if gpus is None else gpus, cpus, task, where, on,
-        _host(session) if here or (not on and servers == 1) else None, servers, project, note,
+        session.here() if here or (not on and servers == 1) else None, servers, project, note,
         lease_s(lease), wait_s(wait=wait, wait_for=wait_for), form,
     )  # fmt: skip
     if form is not None:
@@ -117,10 +116,3 @@ def _hold(session: Session, wish: Wish) -> Hold:
     from ..sshhold import SshHold
 
     return SshHold(session, address, wish)
-
-
-def _host(session: Session) -> str:
-    host = session.host
-    if host is None:
-        raise BadRequest("--here", None, "--on SERVER, as this machine does not tell its name")
-    return host

@@ -49,7 +49,7 @@ def command(
     are more than 40; --csv and --json always tell of each.
     """
     at_us = None if at is None else _instant(session, at)
-    say_which(session)
+    session.say_which()
     with session.ledger() as ledger:
         if watch:
             _watch(session, ledger, servers, at_us, gpus=gpus)
@@ -78,22 +78,6 @@ def _begun(session: Session, ledger: Ledger, state: State, at: str, at_us: int) 
         raise BadRequest("--at", at, f"a time from {first} on, when this record begins")
     if not (session.json or session.csv):
         session.notice(_("as of {time}").format(time=local_text(at_us, session.zone)))
-
-
-def say_which(session: Session) -> None:
-    """Say which ledger is read, where a command without options could mean more than one."""
-    from ..location import others
-
-    location = session.location
-    if location.found_by == "option" or session.json:
-        return
-    found = [one.path for one in others(location)]
-    if found:
-        session.notice(
-            _("this is {path}; there is also {others}").format(
-                path=location.path, others=", ".join(found)
-            )
-        )
 
 
 def _answer(
