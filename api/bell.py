@@ -13,6 +13,7 @@ from contextlib import suppress
 from gpuledger.replay.piece import WaitingPiece
 
 LOOPBACK = "127.0.0.1"
+PORTS = range(1, 1 << 16)
 
 
 class Bell:
@@ -46,7 +47,7 @@ def ring(pieces: Iterable[WaitingPiece], host: str | None) -> None:
     ports = [
         piece.port
         for piece in pieces
-        if piece.port and (piece.waiter is None or piece.waiter.host == host)
+        if piece.port in PORTS and (piece.waiter is None or piece.waiter.host == host)
     ]
     if not ports:
         return

@@ -56,6 +56,9 @@ def stand(running: Any, seq: int, kind: str, data: Any) -> None:
     running.pop((data.get("request"), "waits"), None)
     if kind == "request.queued":
         running[seq, "waits"] = []
+        asked = {"cpus": 1, "servers": 1, **data["asked"]}
+        if min(asked["gpus"], asked["cpus"], asked["servers"]) < 1:
+            raise ValueError("it asks for nothing")
     longer = [one["allocation"] for one in data.get("extensions", [])]
     if len(set(longer)) < len(longer) or not set(longer) <= running.keys():
         raise ValueError("what is extended does not run, or is named twice")

@@ -40,6 +40,7 @@ VOID = {
     "not_running": "ends an allocation that does not run",
     "server_there": "adds what is already there",
     "server_in_use": "removes, shrinks or swaps what is held",
+    "asks_nothing": "queues a request for fewer than one GPU, CPU or server",
     "not_waiting": "cancels a request that does not wait",
     "reset_leaves": "resets, but leaves allocations running",
 }
@@ -141,6 +142,9 @@ def _extended(pieces: Pieces, _event: Event, extended: c.AllocationExtended) -> 
 
 
 def _queued(pieces: Pieces, event: Event, queued: c.RequestQueued) -> Effects:
+    asked = queued.asked
+    if min(asked.gpus, asked.servers, 1 if asked.cpus is None else asked.cpus) < 1:
+        raise Impossible("asks_nothing")
     key = f"waiting:{event.seq}"
     owner = identity(queued.user, queued.uid, queued.sid)
     pieces[key] = WaitingPiece(

@@ -135,6 +135,10 @@ def cancelled(*numbers: int) -> RequestCancelled:
     return RequestCancelled(BY, numbers, "owner")
 
 
+def queued(gpus: int, **more: int) -> RequestQueued:
+    return RequestQueued("bob", Asked("t", gpus, **more), By("bob", 1002), 1002)  # type: ignore[arg-type]
+
+
 S0 = server("s0", uuids="GPU")
 VOIDS: list[tuple[str, Payload]] = [
     ("unknown_server", granted(Share("s9", (0,), 1))),
@@ -160,6 +164,9 @@ VOIDS: list[tuple[str, Payload]] = [
     ("not_running", extended(3)),
     ("not_running", extended(2, 2)),
     ("not_running", extended(2, 99)),
+    ("asks_nothing", queued(0)),
+    ("asks_nothing", queued(1, servers=0)),
+    ("asks_nothing", queued(1, cpus=-100)),
     ("not_waiting", cancelled(2)),
     ("not_waiting", cancelled(3, 3)),
     ("not_waiting", cancelled(3, 99)),

@@ -15,11 +15,14 @@ from pathlib import Path
 
 import pytest
 
+from gpuledger.bell import ring
 from gpuledger.handle import Ledger
 from gpuledger.ledger.event import Event
 from gpuledger.replay.catalogue import AllocationGranted, AllocationReleased, RequestCancelled
 from gpuledger.replay.errors import Refused
+from gpuledger.replay.facts import Asked
 from gpuledger.replay.fold import decode
+from gpuledger.replay.piece import WaitingPiece
 from small_pools import pool
 
 HERE = Path(__file__).resolve().parent
@@ -199,3 +202,9 @@ def test_nobody_passes_who_came_later(book: Ledger) -> None:
         )
         os.kill(waiter.process.pid, signal.SIGCONT)
         waiter.granted()
+
+
+def test_a_port_that_is_none_is_nobodys() -> None:
+    """What a forged request says of a port harms no writer, whose grant is there already."""
+    ports = (0, -1, 65_536, 1 << 40)
+    ring([WaitingPiece(2, 0, "uid:0", "root", Asked("t", 1), port=port) for port in ports], None)
