@@ -23,6 +23,7 @@ import pytest
 
 if TYPE_CHECKING:
     from desk import Desk
+    from runs import Host
     from sshd import Sshd
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -207,6 +208,16 @@ def desk(sshd: Sshd, run_cli: RunCli, cli_env: dict[str, str], tmp_path: Path) -
     yield Desk(run_cli, sshd, cli_env, tmp_path / "pool.toml")
     if sshd.process is None:
         sshd.start()
+
+
+@pytest.fixture
+def host(
+    run_cli: RunCli, ledger_path: Path, cli_command: Sequence[str], cli_env: dict[str, str]
+) -> Host:
+    """This machine, a server of a pool, where `run` is typed."""
+    from runs import Host
+
+    return Host(run_cli, ledger_path, cli_command, cli_env)
 
 
 @pytest.fixture

@@ -41,7 +41,8 @@ class Team(NamedTuple):
     outsider: Person
 
 
-def _do(*words: str, check: bool = True) -> None:
+def do(*words: str | Path, check: bool = True) -> None:
+    """Run a command that makes or unmakes what a machine has."""
     subprocess.run(words, check=check, capture_output=True)
 
 
@@ -52,19 +53,19 @@ def a_team() -> Iterator[Team]:
     import pwd
 
     try:
-        _do("groupadd", GROUP)
+        do("groupadd", GROUP)
         gid = grp.getgrnam(GROUP).gr_gid
         for name in MEMBERS:
-            _do("useradd", "--no-create-home", "--user-group", "--groups", GROUP, name)
-        _do("useradd", "--no-create-home", "--user-group", OUTSIDER)
+            do("useradd", "--no-create-home", "--user-group", "--groups", GROUP, name)
+        do("useradd", "--no-create-home", "--user-group", OUTSIDER)
         people = [pwd.getpwnam(name) for name in (*MEMBERS, OUTSIDER)]
         members = tuple(Person(one.pw_name, one.pw_uid, one.pw_gid, (gid,)) for one in people[:-1])
         outsider = Person(OUTSIDER, people[-1].pw_uid, people[-1].pw_gid)
         yield Team(gid, members, Person(f"uid-{NAMELESS}", NAMELESS, NAMELESS, (gid,)), outsider)
     finally:
         for name in (*MEMBERS, OUTSIDER):
-            _do("userdel", name, check=False)
-        _do("groupdel", GROUP, check=False)
+            do("userdel", name, check=False)
+        do("groupdel", GROUP, check=False)
 
 
 def _open_to_all(path: Path) -> bool:

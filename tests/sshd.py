@@ -19,7 +19,7 @@ from pathlib import Path
 
 from conftest import RunCli
 from console import Console
-from people import Person, Program
+from people import Person, Program, do
 
 TOOLS = ("root", "linux", "useradd", "ssh", "/usr/sbin/sshd", "setsid")
 
@@ -161,7 +161,7 @@ class Sshd:
     def stop(self) -> None:
         """Listen no more; connections that stand go on, but for those that are shared."""
         for person in (self.ada, self.bob):
-            _do(self.folder / "near" / "ssh", "-O", "exit", f"{person.name}@{SHARED}", check=False)
+            do(self.folder / "near" / "ssh", "-O", "exit", f"{person.name}@{SHARED}", check=False)
         if self.process is not None:
             self.process.terminate()
             self.process.wait()
@@ -170,10 +170,6 @@ class Sshd:
 
 NO_PENALTY = "PerSourcePenalties=no"
 """Newer ones shut out whoever breaks off too often, as these tests do."""
-
-
-def _do(*words: str | Path, check: bool = True) -> None:
-    subprocess.run(words, check=check, capture_output=True)
 
 
 def _script(path: Path, line: str) -> None:
@@ -194,18 +190,18 @@ def an_sshd(program: Program) -> Iterator[Sshd]:
     Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     made: Sshd | None = None
     try:
-        _do("groupadd", GROUP)
+        do("groupadd", GROUP)
         for name in NAMES:
             home = folder / f"home-{name}"
             home.mkdir()
-            _do("useradd", "--home-dir", home, "--user-group", "--groups", GROUP, "--password",
+            do("useradd", "--home-dir", home, "--user-group", "--groups", GROUP, "--password",
                 "*", "--shell", "/bin/sh", name)  # fmt: skip
-            _do("chown", f"{name}:", home)
+            do("chown", f"{name}:", home)
         gid = grp.getgrnam(GROUP).gr_gid
         found = [pwd.getpwnam(name) for name in NAMES]
         ada, bob = (Person(one.pw_name, one.pw_uid, one.pw_gid, (gid,)) for one in found)
         for key in ("host", "key"):
-            _do("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / key)
+            do("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / key)
         _script(
             folder / "near" / "ssh",
             f'printf "%s\\n" "$@" > {folder}/asked\n'
@@ -224,5 +220,5 @@ def an_sshd(program: Program) -> Iterator[Sshd]:
         if made is not None:
             made.stop()
         for name in NAMES:
-            _do("userdel", name, check=False)
-        _do("groupdel", GROUP, check=False)
+            do("userdel", name, check=False)
+        do("groupdel", GROUP, check=False)

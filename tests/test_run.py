@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -24,13 +23,6 @@ for name in {SIGNALS}:
 os.write(1, b"ready\\n")
 sys.stdin.read()
 """
-
-
-@pytest.fixture
-def host(
-    run_cli: RunCli, ledger_path: Path, cli_command: Sequence[str], cli_env: dict[str, str]
-) -> Host:
-    return Host(run_cli, ledger_path, cli_command, cli_env)
 
 
 def test_the_command_finds_its_gpus(host: Host) -> None:

@@ -11,7 +11,7 @@ import random
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +19,6 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
-from conftest import RunCli
 from gpuledger.cli.process import tie_of
 from runs import GPUS, Host, kill
 
@@ -30,13 +29,6 @@ COMMAND = ("sleep", "1000")
 VICTIMS = ("run", "command", "both")
 SPACE = ("unshare", "--pid", "--fork", "--mount-proc")
 """What makes a container's own space of process numbers."""
-
-
-@pytest.fixture
-def host(
-    run_cli: RunCli, ledger_path: Path, cli_command: Sequence[str], cli_env: dict[str, str]
-) -> Host:
-    return Host(run_cli, ledger_path, cli_command, cli_env)
 
 
 class Seen(NamedTuple):

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from conftest import RunCli
 from gpuledger.cli.leaseend import ASKED_TO_END, GRACE_S, KILLED, LeaseEnd
 from gpuledger.ledger.errors import LedgerMissing
 from runs import Host, children, line, python
@@ -16,13 +14,6 @@ from runs import Host, children, line, python
 HOUR_S = 3600.0
 WAITS = "echo ready; trap 'echo asked; exit 3' TERM; while :; do sleep 0.02; done"
 MINDS_NOTHING = "trap '' TERM; echo ready; while :; do sleep 0.02; done"
-
-
-@pytest.fixture
-def host(
-    run_cli: RunCli, ledger_path: Path, cli_command: Sequence[str], cli_env: dict[str, str]
-) -> Host:
-    return Host(run_cli, ledger_path, cli_command, cli_env)
 
 
 class Book:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from shlex import join
 
 import pytest
 
-from conftest import RunCli
 from runs import Host, python
 from terminal import Terminal, terminal
 
@@ -38,13 +36,6 @@ os.write(1, b"pager: " + os.read(os.open("/dev/tty", os.O_RDONLY), 100))
 while part := os.read(0, 100):
     os.write(1, part)
 """
-
-
-@pytest.fixture
-def host(
-    run_cli: RunCli, ledger_path: Path, cli_command: Sequence[str], cli_env: dict[str, str]
-) -> Host:
-    return Host(run_cli, ledger_path, cli_command, cli_env)
 
 
 @pytest.fixture

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from conftest import RunCli
 from gpuledger.cli import program
 from gpuledger.cli.errand import Caller, Errand
 from gpuledger.cli.executable import task_name
@@ -19,13 +17,6 @@ from runs import GPUS, HOST, Host, children, kill, python
 pytestmark = pytest.mark.needs("linux")
 
 WITHOUT_FORK = "import os; del os.fork; from gpuledger.cli.entry import main; main()"
-
-
-@pytest.fixture
-def host(
-    run_cli: RunCli, ledger_path: Path, cli_command: Sequence[str], cli_env: dict[str, str]
-) -> Host:
-    return Host(run_cli, ledger_path, cli_command, cli_env)
 
 
 def has_child(pid: int) -> int:
