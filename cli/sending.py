@@ -114,12 +114,11 @@ def errand_for(
         session.host,
         out,
         err,
-        False,
-        size() if out or err else None,
-        "utf-8" if kept else sys.stdout.encoding or "utf-8",
-        {name: os.environ[name] for name in SENT if _sound(os.environ.get(name))},
-        zone_text(),
-        tuple((name, len(content)) for name, content in (files or {}).items()),
+        size=size() if out or err else None,
+        encoding="utf-8" if kept else sys.stdout.encoding or "utf-8",
+        environ={name: os.environ[name] for name in SENT if _sound(os.environ.get(name))},
+        zone=zone_text(),
+        files=tuple((name, len(content)) for name, content in (files or {}).items()),
     )
 
 
