@@ -8,7 +8,7 @@ from ..replay.facts import NO_CAP, Cap, Limits, Member, Pool, Project
 from ..replay.spent import counted
 from .duration import units_text
 from .printable import printable
-from .words import _
+from .words import _, cpu_count, gpu_count
 
 
 def limit_lines(pool: Pool) -> Iterator[str]:
@@ -99,9 +99,9 @@ def cap_text(cap: Cap) -> str:
 def _parts(cap: Cap) -> list[str]:
     told = []
     if cap.gpus is not None:
-        told.append(_("{count} GPU", "{count} GPUs", cap.gpus).format(count=cap.gpus))
+        told.append(gpu_count(cap.gpus))
     if cap.cpus is not None:
-        told.append(_("{count} CPU", "{count} CPUs", cap.cpus).format(count=cap.cpus))
+        told.append(cpu_count(cap.cpus))
     if cap.gpu_hours is not None:
         told.append(
             _(

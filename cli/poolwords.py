@@ -11,7 +11,7 @@ from ..replay.state import State
 from .capwords import limit_changes, member_changes, project_changes
 from .hostrange import fold, gpu_text
 from .printable import printable
-from .words import _
+from .words import _, cpu_count, gpu_count
 
 
 class Change(Record, frozen=True):
@@ -39,8 +39,8 @@ def pool_sum(pool: Pool) -> str:
     return ", ".join(
         (
             _("{count} server", "{count} servers", servers).format(count=servers),
-            _("{count} GPU", "{count} GPUs", gpus).format(count=gpus),
-            _("{count} CPU", "{count} CPUs", cpus).format(count=cpus),
+            gpu_count(gpus),
+            cpu_count(cpus),
         )
     )
 
@@ -98,13 +98,13 @@ def card_text(server: Server) -> str:
     model = next(iter(models))
     if len(models) == 1 and model is not None:
         return f"{count} × {printable(model)}"
-    return _("{count} GPU", "{count} GPUs", count).format(count=count)
+    return gpu_count(count)
 
 
 def _added(servers: Sequence[Server]) -> Iterator[str]:
     for run in runs(servers, lambda server: (card_text(server), server.cpus)):
         for names, _count in fold([server.name for server in run]):
-            yield f"{names}: {card_text(run[0])}, {_cpus(run[0].cpus)}"
+            yield f"{names}: {card_text(run[0])}, {cpu_count(run[0].cpus)}"
 
 
 def _changed(changed: Sequence[tuple[Server, Server]]) -> Iterator[str]:
@@ -131,7 +131,7 @@ def _differences(before: Server, after: Server) -> str:
     """What is another about a server, in words."""
     told: list[str] = []
     if before.cpus != after.cpus:
-        told.append(f"{_cpus(before.cpus)} -> {after.cpus}")
+        told.append(f"{cpu_count(before.cpus)} -> {after.cpus}")
     if before.host != after.host:
         told.append(
             _("host {before} -> {after}").format(
@@ -156,7 +156,3 @@ def _card_differences(before: Server, after: Server) -> list[str]:
         if gpus:
             told.append(text.format(gpus=gpu_text(gpus)))
     return told
-
-
-def _cpus(count: int) -> str:
-    return _("{count} CPU", "{count} CPUs", count).format(count=count)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .duration import units_text
 from .said import Facts, Said
 from .timetext import local_text
-from .words import _, quoted
+from .words import _, bare, cpu_count, gpu_count
+
+if TYPE_CHECKING:
+    from ..replay.limit import Breach
 
 
 def limit(facts: Facts) -> Said:
     """The sentence for a refusal by a limit; its fact `breach` is a `replay.limit.Breach`."""
-    breach = facts.raw("breach")
+    breach: Breach | None = facts.raw("breach")
     if breach is None:
         return Said(
             _("this is above a limit of the pool"), _("gpuledger pool show tells the limits")
@@ -24,20 +27,18 @@ def limit(facts: Facts) -> Said:
     return _at_once(breach)
 
 
-def _whose(breach: Any) -> str:  # noqa: ANN401 - a record of replay
-    who = quoted(breach.who)[1:-1]
+def _whose(breach: Breach) -> str:
+    who = bare(breach.who)
     if breach.scope == "project":
         return _("project {name}").format(name=who)
-    return _("{name}").format(name=who) if breach.scope == "user" else _("a task")
+    return who if breach.scope == "user" else _("a task")
 
 
 def _count(what: str, count: int) -> str:
-    if what == "cpus":
-        return _("{count} CPU", "{count} CPUs", count).format(count=count)
-    return _("{count} GPU", "{count} GPUs", count).format(count=count)
+    return cpu_count(count) if what == "cpus" else gpu_count(count)
 
 
-def _at_once(breach: Any) -> Said:  # noqa: ANN401
+def _at_once(breach: Breach) -> Said:
     if not breach.used:
         sentence = _("{asked} are above the limit of {allowed} for {whose}").format(
             asked=_count(breach.what, breach.asked), allowed=breach.allowed, whose=_whose(breach)
@@ -55,7 +56,7 @@ def _at_once(breach: Any) -> Said:  # noqa: ANN401
     )
 
 
-def _lease(breach: Any) -> Said:  # noqa: ANN401
+def _lease(breach: Breach) -> Said:
     most = units_text(breach.allowed)
     sentence = _("a lease of {asked} is above the limit of {most} for {whose}")
     return Said(
@@ -64,7 +65,7 @@ def _lease(breach: Any) -> Said:  # noqa: ANN401
     )
 
 
-def _hours(breach: Any) -> Said:  # noqa: ANN401
+def _hours(breach: Breach) -> Said:
     sentence = _(
         "the limit for {whose} is {allowed} GPU-hours in {window}: {used} are used or promised,"
         " {asked} asked for"
@@ -87,7 +88,7 @@ def _hours_text(seconds: int) -> str:
     return str(tenths // 10) if tenths % 10 == 0 else f"{tenths // 10}.{tenths % 10}"
 
 
-def _when(breach: Any) -> str:  # noqa: ANN401
+def _when(breach: Breach) -> str:
     if not breach.passes:
         return _("ask for less; gpuledger pool show tells the limits")
     if breach.free_at is None:

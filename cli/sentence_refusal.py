@@ -8,7 +8,7 @@ from typing import Any
 from .hostrange import gpu_text
 from .said import Facts, Said
 from .sentence_limit import limit
-from .words import _, ids, quoted
+from .words import _, bare, cpu_count, gpu_count, ids
 
 MOST_HOLDERS = 3
 
@@ -46,24 +46,16 @@ class _Wish:
         """The sentence with the servers that were named in front of it."""
         if not self.on:
             return sentence
-        places = ", ".join(quoted(one)[1:-1] for one in self.on[:MOST_HOLDERS])
+        places = ", ".join(bare(one) for one in self.on[:MOST_HOLDERS])
         more = ", …" if len(self.on) > MOST_HOLDERS else ""
         return _("on {places}: {sentence}").format(places=places + more, sentence=sentence)
-
-
-def _gpus(count: int) -> str:
-    return _("{count} GPU", "{count} GPUs", count).format(count=count)
-
-
-def _cpus(count: int) -> str:
-    return _("{count} CPU", "{count} CPUs", count).format(count=count)
 
 
 def _never(facts: Facts) -> Said:
     wish, most = _Wish(facts.raw("asked")), facts.number("most")
     if wish.each_gpus > most:
         sentence = _("no server has {gpus}, the largest has {most}").format(
-            gpus=_gpus(wish.each_gpus), most=most
+            gpus=gpu_count(wish.each_gpus), most=most
         )
         step = _("ask for at most {most}") if len(wish.on) == 1 else _(
             "ask for at most {most}, or spread them over several with --servers N"
@@ -76,7 +68,7 @@ def _never(facts: Facts) -> Said:
     return Said(
         wish.there(
             sentence.format(
-                servers=wish.servers, gpus=_gpus(wish.each_gpus), cpus=_cpus(wish.each_cpus)
+                servers=wish.servers, gpus=gpu_count(wish.each_gpus), cpus=cpu_count(wish.each_cpus)
             )
         ),
         _("ask for less, as gpuledger status shows what each server has"),
@@ -91,14 +83,14 @@ def _not_permitted(facts: Facts) -> Said:
     if act in ("release", "extend", "cancel") and held:
         runs = ", ".join(
             _("{task} ({id}) is {user}'s").format(
-                task=quoted(one.task)[1:-1], id=ids([one.allocation]), user=quoted(one.user)[1:-1]
+                task=bare(one.task), id=ids([one.allocation]), user=bare(one.user)
             )
             for one in held[:MOST_HOLDERS]
         )
         return Said(
             runs + (", …" if len(held) > MOST_HOLDERS else ""),
             _("ask {user}, or an admin, who can do it with --force --reason TEXT").format(
-                user=quoted(held[0].user)[1:-1]
+                user=bare(held[0].user)
             ),
         )
     return Said(_("{act} is for admins").format(act=facts.text("act")), ask)
@@ -113,16 +105,16 @@ def _waiting(facts: Facts) -> Said:
         return Said(
             wish.there(
                 sentence.format(
-                    gpus=_gpus(wish.gpus),
-                    user=quoted(first.user)[1:-1],
-                    task=quoted(first.task)[1:-1],
+                    gpus=gpu_count(wish.gpus),
+                    user=bare(first.user),
+                    task=bare(first.task),
                     id=ids([first.request]),
                 )
             ),
             _("stand in line with --wait; a --lease that ends soon enough may pass"),
         )
     return Said(
-        wish.there(sentence.format(gpus=_gpus(wish.gpus))),
+        wish.there(sentence.format(gpus=gpu_count(wish.gpus))),
         _("stand in line with --wait"),
     )
 
@@ -130,7 +122,9 @@ def _waiting(facts: Facts) -> Said:
 def _drained(facts: Facts) -> Said:
     wish = _Wish(facts.raw("asked"))
     return Said(
-        wish.there(_("{gpus} would be free if nothing were drained").format(gpus=_gpus(wish.gpus))),
+        wish.there(
+            _("{gpus} would be free if nothing were drained").format(gpus=gpu_count(wish.gpus))
+        ),
         _("try again later; gpuledger status --gpus shows what is drained"),
     )
 
@@ -162,14 +156,14 @@ def _no_cpus(facts: Facts) -> Said:
             ).format(free=free, asked=wish.cpus)
         else:
             sentence = _("no server has {gpus} and {cpus} free together").format(
-                gpus=_gpus(wish.each_gpus), cpus=_cpus(wish.each_cpus)
+                gpus=gpu_count(wish.each_gpus), cpus=cpu_count(wish.each_cpus)
             )
         return Said(
             wish.there(sentence), _spread(facts) or _("try again later, or with fewer CPUs")
         )
     return Said(
         wish.there(
-            _("{gpus} are free, but too few CPUs beside them").format(gpus=_gpus(wish.gpus))
+            _("{gpus} are free, but too few CPUs beside them").format(gpus=gpu_count(wish.gpus))
         ),
         _spread(facts) or _("try again later, or say how many CPUs are enough"),
     )
@@ -206,8 +200,8 @@ def _holders(held: tuple[Any, ...]) -> str:
     told = [
         _("{gpus} is held by {user} for {task} ({id})").format(
             gpus=f"{server}:{gpu_text(one.gpu for one in some)}",
-            user=quoted(some[0].user)[1:-1],
-            task=quoted(some[0].task)[1:-1],
+            user=bare(some[0].user),
+            task=bare(some[0].task),
             id=ids([number]),
         )
         for (server, number), some in grouped.items()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from .duration import units_text
 from .hostrange import compress, gpu_text
 from .said import Facts, Said
-from .words import _, ids, quoted
+from .words import _, bare, ids, quoted
 
 MOST_KNOWN = 100
 """A longer list of servers is not told in a sentence."""
@@ -103,7 +103,7 @@ def _in_use(facts: Facts) -> Said:
 
 
 def _no_project(facts: Facts) -> Said:
-    known = ", ".join(quoted(one)[1:-1] for one in facts.items("known"))
+    known = ", ".join(bare(one) for one in facts.items("known"))
     return Said(
         _("the pool has no project {project}").format(project=facts.quoted("project")),
         _("it has {projects}").format(projects=known)
@@ -147,8 +147,7 @@ def _waited(facts: Facts) -> Said:
 def _ambiguous(facts: Facts) -> Said:
     numbers, users = facts.items("allocations"), facts.items("users")
     runs = ", ".join(
-        f"{ids([number])} ({quoted(user)[1:-1]})"
-        for number, user in zip(numbers, users, strict=False)
+        f"{ids([number])} ({bare(user)})" for number, user in zip(numbers, users, strict=False)
     )
     return Said(
         _("several users run a task {task}: {runs}").format(task=facts.quoted("task"), runs=runs),

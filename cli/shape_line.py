@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..replay.facts import Asked
 from .shape import held_s
 from .timetext import utc_text
-from .words import _
+from .words import _, cpu_count, gpu_count
 
 if TYPE_CHECKING:
     from ..replay.batch import Recorded
@@ -67,10 +67,9 @@ def waiting(seq: int, at_us: int, line: Iterable[Queued]) -> Document:
 
 def asked_text(asked: Asked) -> str:
     """What was asked for, in a few words: `8 GPUs, 64 CPUs on 2 servers`."""
-    told = _("{count} GPU", "{count} GPUs", asked.gpus).format(count=asked.gpus)
+    told = gpu_count(asked.gpus)
     if asked.cpus is not None:
-        cpus = _("{count} CPU", "{count} CPUs", asked.cpus).format(count=asked.cpus)
-        told = f"{told}, {cpus}"
+        told = f"{told}, {cpu_count(asked.cpus)}"
     if asked.servers > 1:
         told = _("{asked} on {servers} servers").format(asked=told, servers=asked.servers)
     if asked.on:

@@ -36,10 +36,24 @@ def quoted(value: object, most: int = MOST_SHOWN) -> str:
     """A value as it stands in a sentence: texts in quotes, escaped and cut, the rest plain."""
     if isinstance(value, (tuple, list)):
         return quoted(" ".join(map(str, cast("Sequence[object]", value))), most)
-    shown = printable(str(value))
-    if len(shown) > most:
-        shown = f"{shown[: most - 1]}…"
+    shown = bare(value, most)
     return f"'{shown}'" if isinstance(value, str) else shown
+
+
+def bare(value: object, most: int = MOST_SHOWN) -> str:
+    """A name or number as it stands in a sentence without quotes, escaped and cut."""
+    shown = printable(str(value))
+    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
+
+
+def gpu_count(count: int) -> str:
+    """`1 GPU`, `2 GPUs`."""
+    return _("{count} GPU", "{count} GPUs", count).format(count=count)
+
+
+def cpu_count(count: int) -> str:
+    """`1 CPU`, `2 CPUs`."""
+    return _("{count} CPU", "{count} CPUs", count).format(count=count)
 
 
 def ids(allocations: Iterable[object], most: int = 8) -> str:
