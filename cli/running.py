@@ -65,6 +65,7 @@ class _Watch:
         self._foreground = foreground
         self._lease = lease
         self._say = say
+        self._hung_up = False
 
     def until_it_ends(self) -> int:
         """Pass on signals, mind the lease; the exit code."""
@@ -126,6 +127,11 @@ class _Watch:
         stopped = self._signals.stop(signal.SIGTSTP if number == signal.SIGSTOP else number)
         if stopped or number == signal.SIGTSTP:
             self._go_on()
+        elif wants_terminal and not self._hung_up:
+            # Nobody is left who could give it the terminal: to its readers that is a hangup.
+            self._hung_up = True
+            self._child.send(signal.SIGHUP)
+            self._child.send(signal.SIGCONT)
 
     def _go_on(self) -> None:
         self._foreground.lend(self._child.pid)

@@ -154,3 +154,34 @@ def test_a_reader_behind_a_pipe_keeps_the_keys(host: Host, shell: Terminal) -> N
     shell.read_until("interrupted")
     shell.read_until(PROMPT)
     assert host.held() == []
+
+
+LEAVE_ALONE = """
+import os, sys
+if os.fork():
+    os._exit(0)
+os.setpgid(0, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_without_a_shell_a_reader_is_hung_up(host: Host, shell: Terminal) -> None:
+    """In a background that no shell minds, who wants the terminal ends, and holds nothing on."""
+    words = [*python(LEAVE_ALONE), *host.words("--task alone", *python(COUNT))]
+    typed(shell, join(words))
+    shell.read_until("begun")
+    while host.held():
+        pass
+    assert host.why() == {2: "owner"}
+
+
+def test_a_stopped_job_ends_with_its_shell(host: Host, shell: Terminal) -> None:
+    """A job that was stopped when its terminal was closed holds nothing afterwards."""
+    typed(shell, join(host.words("--task job", *python(COUNT))))
+    shell.read_until("begun")
+    shell.type("\x1a")
+    shell.read_until(PROMPT)
+    shell.process.kill()
+    while host.held():
+        pass
+    assert host.why() == {2: "owner"}
