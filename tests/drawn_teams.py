@@ -22,6 +22,9 @@ HOURS = 7_200
 HERE, FAR = "here", "far"
 """The host on which everybody works, and another one."""
 
+NEW = "new"
+"""A key that nobody has used."""
+
 
 def _servers(random: Random, number: int) -> tuple[Server, ...]:
     """One to four servers of one to five GPUs, now and then with UUIDs and with gaps."""
@@ -117,7 +120,7 @@ class Ask(NamedTuple):
         return Wish(sum(len(gpus) for _, gpus in named), whole, exact=tuple(named))
 
 
-_TASKS = list(product((1, 2, 1, 2, 0, 3), (None, None, None, None, "a", "b")))
+_TASKS = list(product((1, 2, 1, 2, 0, 3), (*[None] * 8, "a", "b")))
 _SHAPES = [
     (1, None, 1),
     (2, None, 1),
@@ -143,8 +146,8 @@ _TERMS = [*product(_LEASES, (None, "p", "q")), (60, "x")]
 _HOWS = [
     {}, {"wait": False}, {"tie": HERE}, {"wait": False, "tie": HERE}, {"give_up": 600},
     {"give_up": 60, "tie": HERE}, {"tie": FAR}, {"key": "x"}, {"wait": False, "key": "y"},
-    {"wait": False, "key": "x"}, {"key": "y", "tie": HERE}, {"whose": 1}, {"whose": 2, "key": "x"},
-    {}, {"wait": False}, {"tie": HERE},
+    {"wait": False, "key": "x"}, {"key": "y", "tie": HERE}, {"key": NEW}, {"key": NEW},
+    {"whose": 1}, {"whose": 2, "key": "x"}, {}, {"wait": False}, {"tie": HERE},
 ]  # fmt: skip
 
 _PLAIN = list(product(_SHAPES, _LEASES))

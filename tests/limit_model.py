@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import inf
 
 from brute_force import Bench, Shares, Wish
-from gpuledger.replay.facts import Pool
+from gpuledger.replay.facts import Cap, Pool
 
 HOUR, WEEK = 3_600, 604_800
 FIELDS = ("gpus", "cpus", "gpu_hours", "window", "lease", "default_lease")
@@ -53,7 +53,7 @@ def caps(pool: Pool, want: Want) -> Caps:
             for name in FIELDS
         }
         for scope, every in found.items()
-        if want.of(scope) is not None
+        if want.of(scope) is not None and any(cap != Cap() for cap in every)
     }
 
 

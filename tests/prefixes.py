@@ -1,4 +1,4 @@
-"""An independent look at a log: at no prefix of it is anything held twice.
+"""An independent look at a log: at no prefix of it is anything held twice, or longer than leased.
 
 Reads the rows with json alone and counts in dictionaries; shares no code with the program.
 """
@@ -19,13 +19,31 @@ class Booked:
         self.gpus: dict[tuple[str, int], int] = {}
         self.cpus: dict[str, int] = {}
         self.owned: dict[int, list[dict[str, Any]]] = {}
+        self.until: dict[int, int] = {}
         self.grants = 0
 
     def follow(self, rows: Iterable[Raw]) -> Booked:
         """Take in events in order of seq."""
         for row in rows:
-            self._one(row.seq, row.kind, json.loads(row.data))
+            data = json.loads(row.data)
+            self._in_time(row, data)
+            self._one(row.seq, row.kind, data)
+            self._leased(row, data)
         return self
+
+    def _in_time(self, row: Raw, data: dict[str, Any]) -> None:
+        """A lease ends at its own end, the first to end first, before anything else is done."""
+        lapsed = row.kind == "allocation.released" and data["cause"] == "lease"
+        for number in data["allocations"] if lapsed else ():
+            assert row.at == self.until[number], f"{row.seq} ends {number} at another time"
+        for number, until in self.until.items():
+            assert until >= row.at if lapsed else until > row.at, f"{number} ran on at {row.seq}"
+
+    def _leased(self, row: Raw, data: dict[str, Any]) -> None:
+        if row.kind == "allocation.granted" and "lease" in data:
+            self.until[row.seq] = row.at + data["lease"] * 1_000_000
+        for one in data["extensions"] if row.kind == "allocation.extended" else ():
+            self.until[one["allocation"]] = one["until"]
 
     def _one(self, seq: int, kind: str, data: dict[str, Any]) -> None:
         if kind == "ledger.created":
@@ -65,6 +83,7 @@ class Booked:
             assert self.cpus[name] >= 0, f"{name} owes CPUs at {seq}"
 
     def _end(self, number: int) -> None:
+        self.until.pop(number, None)
         for share in self.owned.pop(number):
             for gpu in share["gpus"]:
                 assert self.gpus[share["server"], gpu] == number

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import msgspec
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from brute_force import Shares, Wish
 from drawn_pools import shares_of
-from drawn_teams import Ask, asks, plain_asks, pools
+from drawn_teams import NEW, Ask, asks, plain_asks, pools
 from gpuledger.ledger.errors import KeyReused
 from gpuledger.replay import request as requests
 from gpuledger.replay.actor import Actor
@@ -32,7 +32,7 @@ from team_model import LAST, Plan
 from team_turns import TEAM, S, Turn, Turns, shares_by
 
 WHO = st.sampled_from((1, 2, 1, 2, 0, 3))
-MOSTLY_OWN = st.sampled_from((None, None, None, None, 0, 1, 2, 3))
+MOSTLY_OWN = st.sampled_from((*[None] * 8, 0, 1, 2, 3))
 """Who acts on what is somebody's: mostly he himself."""
 PICK = st.integers(0, 7)
 MORE = st.sampled_from((60, 600, 3600))
@@ -55,6 +55,7 @@ class Asks(Turns):
         self.keys: dict[tuple[str, str], tuple[Asked, int]] = {}
         self.asking: dict[int, Asking] = {}
         self.served_as: dict[int, int] = {}
+        self.prompt = False
 
     def want(self, asked: Asked, owner: str, wish: Wish) -> Want:
         """What is asked, as the model sees it."""
@@ -64,9 +65,12 @@ class Asks(Turns):
         first = next((one.priority for one in pool.projects if one.name == project), 0)
         return Want(owner, asked.task, wish, project, asked.lease, first)
 
-    @initialize(pool=pools(), asks=st.lists(plain_asks(), min_size=4, max_size=9))
-    def make(self, pool: Pool, asks: list[Ask]) -> None:
+    @initialize(
+        pool=pools(), asks=st.lists(plain_asks(), min_size=4, max_size=9), prompt=st.booleans()
+    )
+    def make(self, pool: Pool, asks: list[Ask], prompt: bool) -> None:
         self.begin(pool)
+        self.prompt = prompt
         for ask in asks:
             self.ask(ask)
 
@@ -97,13 +101,14 @@ class Asks(Turns):
         tie, give_up = self.tie(ask.tie), ask.give_up and (self.now + ask.give_up) * S
         request = requests.allocate(asked, on, uid=holder.uid, tie=tie)
         request = msgspec.structs.replace(request, waiter=tie, give_up=give_up)
+        key = f"{NEW}{self.state.seq}" if ask.key == NEW else ask.key
         turn = self.turn(
             ask.who,
-            lambda one, by: (one.join if ask.wait else one.allocate)(request, by, key=ask.key),
+            lambda one, by: (one.join if ask.wait else one.allocate)(request, by, key=key),
         )
-        if not self.answered_before(turn, actor, ask.key, asked):
+        if not self.answered_before(turn, actor, key, asked):
             want = self.want(asked, holder.identity, meant)
-            self.judge(turn, want, Asking(request, ask.who, ask.key), wait=ask.wait)
+            self.judge(turn, want, Asking(request, ask.who, key), wait=ask.wait)
 
     def answered_before(self, answer: Turn, actor: Actor, key: str | None, asked: Asked) -> bool:
         """Whether the key answers: with what was granted then, or that it was another request."""
@@ -220,8 +225,17 @@ class Asks(Turns):
     @precondition(lambda self: self.rung & self.model.line.keys())
     @rule()
     def those_told_come(self) -> None:
-        for number in sorted(self.rung & self.model.line.keys()):
-            self.come(number)
+        while told := self.rung & self.model.line.keys():
+            self.rung -= told
+            for number in sorted(told):
+                self.come(number)
+            self.settle()
+
+    @invariant()
+    def whoever_is_prompt_has_come(self) -> None:
+        """In half of the examples each who is told comes before anybody else does anything."""
+        if self.prompt:
+            self.those_told_come()
 
     @precondition(lambda self: self.asking)
     @rule(pick=PICK)

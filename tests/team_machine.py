@@ -27,7 +27,7 @@ from team_asks import Asks
 from team_turns import TEAM, S, Turn, shares_by
 
 WHO = st.sampled_from((1, 2, 1, 2, 0, 3))
-MOSTLY_OWN = st.sampled_from((None, None, None, None, 0, 1, 2, 3))
+MOSTLY_OWN = st.sampled_from((*[None] * 8, 0, 1, 2, 3))
 """Who acts on what is somebody's: mostly he himself."""
 PICK = st.integers(0, 7)
 MORE = st.sampled_from((60, 600, 3600))

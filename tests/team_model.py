@@ -86,19 +86,19 @@ class Model:
         """
         trial, blocked = replace(self, runs=dict(self.runs)), list[Wish]()
         line = [*self.line.items(), *((LAST, want) for want in new)]
-        for number, want in sorted(line, key=lambda one: (-one[1].priority, one[0])):
+        line.sort(key=lambda one: (-one[1].priority, one[0]))
+        seen = next((n for n, one in enumerate(line, 1) if one[0] == upto), len(line))
+        for number, want in line[:seen]:
             world, wish, given = trial.world(at), want.wish, plan.get(number)
-            room = None
-            if self.ever(wish) and not trial.broken(want, at):
-                room = best(world.benches(), wish)
-                blocked += [wish] if room is None else []
-            if room is None:
-                assert given is None, f"{number} is out of turn"
+            if not self.ever(wish) or trial.broken(want, at):
+                assert given is None, f"{number} cannot be served"
                 continue
-            until = limit_model.lease(self.pool, want)
-            end, firsts = None if until is None else at + until, heads(world, blocked)
-
-            if given is None:
+            lease, firsts = limit_model.lease(self.pool, want), heads(world, blocked)
+            end, room = None if lease is None else at + lease, best(world.benches(), wish)
+            if room is None:
+                assert given is None, f"{number} has no room"
+                blocked.append(wish)
+            elif given is None:
                 single = wish.servers == 1 and not wish.exact
                 ways = ways_on_one(world.benches(), wish) if single else [room]
                 assert all(hinders(world, firsts, Held(way, end)) for way in ways), "need not wait"
@@ -107,8 +107,6 @@ class Model:
                 assert given == room or (moved and hinders(world, firsts, Held(room, end)))
                 assert not hinders(world, firsts, Held(given, end)), f"{number} is out of turn"
                 trial.begin(number, want, given, at)
-            if number == upto:
-                return
 
     def answer(
         self, want: Want, at: int, plan: Callable[[], Plan], number: int = LAST

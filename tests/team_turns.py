@@ -19,6 +19,7 @@ from forging import Raw
 from gpuledger.ledger.canonical import encode
 from gpuledger.ledger.errors import GpuledgerError
 from gpuledger.ledger.event import Draft, Event
+from gpuledger.ledger.sqlite_log import SqliteLog
 from gpuledger.replay.actor import Actor
 from gpuledger.replay.allocator import Allocator
 from gpuledger.replay.catalogue import (
@@ -65,6 +66,9 @@ def shares_by(plan: dict[int, tuple[Share, ...]]) -> Plan:
     }
 
 
+Readable = MemoryLog | SqliteLog
+
+
 class Turn(NamedTuple):
     """What came of an act: its answer or error, what it recorded itself, and when (seconds)."""
 
@@ -88,6 +92,7 @@ class Turns(RuleBasedStateMachine):
         self.cancelled: set[int] = set()
         self.freed = False
         self.hashes: dict[int, bytes] = {}
+        self.handles: list[Readable] = []
 
     def begin(self, pool: Pool) -> None:
         """Make the ledger."""
@@ -101,11 +106,18 @@ class Turns(RuleBasedStateMachine):
         """Begin the log."""
         data = encode(LedgerCreated("0" * 32, 1, pool, By("root", 0)))
         kind = LedgerCreated.KIND
-        first = Draft(BEGINS * S, kind, version(kind), "uid:0", None, data)
-        self.log = MemoryLog(first, lambda: self.now * S)
+        self.log = self.log_from(Draft(BEGINS * S, kind, version(kind), "uid:0", None, data))
+
+    def log_from(self, first: Draft) -> Readable:
+        """A log with this first event."""
+        return MemoryLog(first, lambda: self.now * S)
+
+    def opened(self) -> Readable:
+        """The log as somebody else has it open."""
+        return self.log
 
     def allocator(self, *, once: bool = False) -> Allocator:
-        return Allocator(self.log, once=once, gone=self.gone, tell=self.tell)
+        return Allocator(self.opened(), once=once, gone=self.gone, tell=self.tell)
 
     def gone(self, tie: Tie) -> str | None:
         """Of which processes it is said that they are gone; only of this host is it asked."""
@@ -235,4 +247,5 @@ class Turns(RuleBasedStateMachine):
         Booked().follow(self.log.reading(lambda db: [Raw(*row) for row in db.execute(ask)]))
         if self.state.seq % 8 == 0:
             assert verify(self.log, None).problems == ()
-        self.log.close()
+        for log in {self.log, *self.handles}:
+            log.close()
