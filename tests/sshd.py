@@ -47,7 +47,7 @@ SSH = """\
 Host {shared}
 ControlMaster auto
 ControlPath {folder}/cm-%r
-ControlPersist yes
+ControlPersist 60
 Host *
 HostName 127.0.0.1
 Port {port}
