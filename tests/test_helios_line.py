@@ -14,7 +14,7 @@ from trace_sweep import Job, read_jobs
 
 Record = Callable[[str, object], None]
 HALF, QUARTER = 60, 30
-SAMPLE = 900
+SAMPLE = 700
 """Jobs in a sample: enough for a line of dozens on a quarter of the servers."""
 CLASSES = (1, 2, 4, 8)
 

@@ -17,7 +17,7 @@ from gpuledger.replay.line import forecast, serve
 from gpuledger.replay.piece import state_hash
 from line_model import Held, Waits, World, heads, possible, ways_on_one
 
-many = settings(max_examples=min(20 * settings.default.max_examples, 8_000))
+many = settings(max_examples=min(6 * settings.default.max_examples, 6_000))
 """Most scenes are settled by their first requests; what is rare takes many of them."""
 
 

@@ -39,7 +39,7 @@ def run(machine: type[Team], chosen: int, examples: int) -> None:
 @pytest.mark.parametrize("part", range(PARTS))
 def test_whatever_a_team_does(part: int, full: bool, rng_seed: int) -> None:
     """Grants, refusals, the line, leases, limits, ends: each as the model has it, at every step."""
-    run(Team, rng_seed * PARTS + part, EXAMPLES // PARTS if full else 25)
+    run(Team, rng_seed * PARTS + part, EXAMPLES // PARTS if full else 12)
 
 
 def test_the_same_on_files(full: bool, rng_seed: int, tmp_path: Path) -> None:
