@@ -63,6 +63,8 @@ def _never(facts: Facts) -> Said:
         return Said(wish.there(sentence), step.format(most=most))
     if wish.servers == 1:
         sentence = _("no server has {gpus} and {cpus} together, not even when idle")
+    elif wish.cpus is None:
+        sentence = _("there are not {servers} servers with {gpus} each, not even idle")
     else:
         sentence = _("there are not {servers} servers with {gpus} and {cpus} each, not even idle")
     return Said(

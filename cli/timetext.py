@@ -11,12 +11,14 @@ import time
 from datetime import UTC, datetime, timedelta, tzinfo
 
 MICROSECONDS = 1_000_000
+FARTHEST_US = 2_147_000_000 * 365 * 86_400 * MICROSECONDS
+"""The last instant that this tells: years of a C library's calendar have 32 bits."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def utc_text(at_us: int) -> str:
-    """`2026-03-31T15:00:00.000000Z`."""
-    seconds, rest = divmod(at_us, MICROSECONDS)
+    """`2026-03-31T15:00:00.000000Z`; what is beyond any clock is told as the last it can tell."""
+    seconds, rest = divmod(min(max(at_us, -FARTHEST_US), FARTHEST_US), MICROSECONDS)
     year, month, day, hour, minute, second, *_ = time.gmtime(seconds)
     return f"{year:04d}-{month:02d}-{day:02d}T{hour:02d}:{minute:02d}:{second:02d}.{rest:06d}Z"
 

@@ -55,10 +55,13 @@ def stand(running: Any, seq: int, kind: str, data: Any) -> None:
         del running[number, "waits"]
     running.pop((data.get("request"), "waits"), None)
     if kind == "request.queued":
-        running[seq, "waits"] = []
+        running[seq, "waits"], places = [], data.get("places", [])
         asked = {"cpus": 1, "servers": 1, **data["asked"]}
-        if min(asked["gpus"], asked["cpus"], asked["servers"]) < 1:
-            raise ValueError("it asks for nothing")
+        gpus = [one["gpus"] for one in places if one.get("gpus") is not None]
+        alike = not gpus or len({one["server"] for one in places}) == len(gpus) == len(places)
+        clear = all(one and one == sorted(set(one)) for one in gpus)
+        if min(asked["gpus"], asked["cpus"], asked["servers"]) < 1 or not (alike and clear):
+            raise ValueError("it asks for nothing, or its places are unclear")
     longer = [one["allocation"] for one in data.get("extensions", [])]
     if len(set(longer)) < len(longer) or not set(longer) <= running.keys():
         raise ValueError("what is extended does not run, or is named twice")

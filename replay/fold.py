@@ -28,7 +28,7 @@ from .piece import (
     WaitingPiece,
 )
 from .spent import SECOND_US, spend
-from .taking import Impossible, give_back, take
+from .taking import Impossible, clear, give_back, take
 
 FOLD_VERSION = 2
 
@@ -41,6 +41,7 @@ VOID = {
     "server_there": "adds what is already there",
     "server_in_use": "removes, shrinks or swaps what is held",
     "asks_nothing": "queues a request for fewer than one GPU, CPU or server",
+    "places_unclear": "queues a request that names GPUs on some servers only, or something twice",
     "not_waiting": "cancels a request that does not wait",
     "reset_leaves": "resets, but leaves allocations running",
 }
@@ -145,6 +146,8 @@ def _queued(pieces: Pieces, event: Event, queued: c.RequestQueued) -> Effects:
     asked = queued.asked
     if min(asked.gpus, asked.servers, 1 if asked.cpus is None else asked.cpus) < 1:
         raise Impossible("asks_nothing")
+    if not clear(queued.places):
+        raise Impossible("places_unclear")
     key = f"waiting:{event.seq}"
     owner = identity(queued.user, queued.uid, queued.sid)
     pieces[key] = WaitingPiece(

@@ -62,12 +62,13 @@ class State:
     def lapse(self, now_us: int) -> list[Holding]:
         """End the leases that are due by `now_us`, for a reader who writes nothing.
 
-        Returns the holdings that ended, each at its lease's end. The head stays where it is.
+        Returns the holdings that ended, each at its lease's end, or at the head's time where a
+        forged lease ended before it: as a writer would record it. The head stays where it is.
         """
         closed = []
         while (due := self.docket.due(now_us)) is not None:
             until, number = due
-            touched, holdings = end(self.pieces, until, (number,), (LEASE, None))
+            touched, holdings = end(self.pieces, max(until, self.head.at), (number,), (LEASE, None))
             closed += holdings
             self._follow(touched)
         return closed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .facts import Share
+from .facts import Placed, Share
 from .piece import ServerPiece
 
 
@@ -37,3 +37,11 @@ def give_back(server: ServerPiece, share: Share) -> ServerPiece:
         holders[server.position(gpu)] = 0
     left = server.cpus_free + share.cpus
     return ServerPiece(server.facts, tuple(holders), left, server.drained, server.ended + 1)
+
+
+def clear(places: tuple[Placed, ...]) -> bool:
+    """Whether GPUs are named nowhere, or on each server, and then none of these twice."""
+    named = [one.gpus for one in places if one.gpus is not None]
+    servers = {one.server for one in places}
+    ascending = all(gpus and tuple(sorted(set(gpus))) == gpus for gpus in named)
+    return not named or (len(named) == len(servers) == len(places) and ascending)

@@ -135,8 +135,9 @@ def cancelled(*numbers: int) -> RequestCancelled:
     return RequestCancelled(BY, numbers, "owner")
 
 
-def queued(gpus: int, **more: int) -> RequestQueued:
-    return RequestQueued("bob", Asked("t", gpus, **more), By("bob", 1002), 1002)  # type: ignore[arg-type]
+def queued(gpus: int, *places: Placed, **more: int) -> RequestQueued:
+    asked = Asked("t", gpus, **more)  # type: ignore[arg-type]
+    return RequestQueued("bob", asked, By("bob", 1002), 1002, places=places)
 
 
 S0 = server("s0", uuids="GPU")
@@ -167,6 +168,10 @@ VOIDS: list[tuple[str, Payload]] = [
     ("asks_nothing", queued(0)),
     ("asks_nothing", queued(1, servers=0)),
     ("asks_nothing", queued(1, cpus=-100)),
+    ("places_unclear", queued(2, Placed("s1", (0,)), Placed("s2"))),
+    ("places_unclear", queued(2, Placed("s1", (0,)), Placed("s1", (1,)))),
+    ("places_unclear", queued(2, Placed("s1", (0, 0)))),
+    ("places_unclear", queued(2, Placed("s1", ()))),
     ("not_waiting", cancelled(2)),
     ("not_waiting", cancelled(3, 3)),
     ("not_waiting", cancelled(3, 99)),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from chosen_times import Clock, as_actor, ledger_from, us
+from forging import append
 from gpuledger.handle import Ledger
 from gpuledger.replay.catalogue import AllocationReleased
 from gpuledger.replay.errors import NoLease, NoSuchTask, Refused, TaskInUse
@@ -41,6 +42,24 @@ def ends(book: Ledger) -> list[tuple[int, int, str, int | None]]:
             told = decode(event)
             found.append((told.allocations[0], event.at, told.cause, told.clock))
     return found
+
+
+def test_a_forged_end_in_the_past_is_shown_as_it_will_be_written(
+    book: Ledger, ledger_path: Path, clock: Clock
+) -> None:
+    """A lease below nothing ends no sooner than it began, before a writer met it and after."""
+    book.allocate("a", 1)
+    share, asked = {"server": "s1", "gpus": [0], "cpus": 1}, {"task": "f", "gpus": 1}
+    forged = {"task": "f", "user": "eve", "servers": [share], "asked": asked, "lease": -HOUR_S}
+    number = append(ledger_path, "allocation.granted", {**forged, "by": {"user": "eve"}})
+    window = Window(0, clock() + 1)
+    before, _ = book.history(window)
+    assert [(one.start, one.end) for one in before if one.allocation == number] == [(clock(),) * 2]
+    book.release("a")
+    after, _ = book.history(window)
+    assert [one for one in before if one.end is not None] == [
+        one for one in after if one.allocation == number
+    ]
 
 
 def test_it_ends_for_readers_without_being_written(book: Ledger, clock: Clock) -> None:

@@ -152,6 +152,7 @@ CASES: list[GpuledgerError] = [
     refused("never", asked=asked(9, on=("a",)), most=8),
     refused("never", asked=asked(2, 99), most=8),
     refused("never", asked=asked(64, 64, servers=32), most=8),
+    refused("never", asked=asked(16, servers=2), most=8),
     refused("not_permitted", asked=asked(1, beneficiary="bob"), user="bob"),
     refused("not_permitted", act="release", held=HELD[:1], asked_release=AskedRelease()),
     refused("not_permitted", act="pool apply"),

@@ -120,6 +120,13 @@ def test_an_instant_survives_its_texts(at_us: int, zone: ZoneInfo) -> None:
         assert parse_instant(local, now_us=NOW_US, zone=zone) == at_us // 1_000_000 * 1_000_000
 
 
+@pytest.mark.parametrize("at_us", [10**30, -(10**30)])
+def test_what_no_clock_can_tell_is_told_all_the_same(at_us: int) -> None:
+    """A forged end of a lease or of a wait, however far, keeps nobody from reading the rest."""
+    assert utc_text(at_us).lstrip("-").startswith("21455")
+    assert local_text(at_us, UTC).endswith("+00:00")
+
+
 def test_times_are_printed_with_their_offset() -> None:
     """People see local time to the second with its offset, programs UTC with six digits."""
     assert utc_text(NOW_US) == "2026-11-24T10:30:15.250000Z"
