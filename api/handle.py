@@ -198,6 +198,7 @@ class Ledger(Upkeep):
 
         Leases that were due by then have ended in it, whether that is recorded yet or not.
         """
+        self._mind_the_note()
         if at is None:
             state = load_state(self.log, self.notices)
             state.lapse(self._now(state.head))

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from gpuledger.ledger.chain import head_of, links
-from gpuledger.ledger.errors import BrokenChain
+from gpuledger.ledger.errors import BrokenChain, LostTail
 from gpuledger.ledger.event import Event, Head
 from gpuledger.ledger.format import LOCK_SUFFIX
 from gpuledger.ledger.note import Note, read_note
@@ -59,6 +59,7 @@ class Reports:
 
         All of time where no window is given. Raises NoSuchServer where the pool never had it.
         """
+        self._mind_the_note()
         now = self._clock()
         state, holdings = on_server(self.log, server, self.notices, now)
         piece = state.server(server)
@@ -147,6 +148,7 @@ class Reports:
         """Unmet demand: the episodes whose last refusal lies in the window or whose first does."""
         from gpuledger.replay.episode import episodes
 
+        self._mind_the_note()
         head = self.log.head()
         events = self._noticed(self._quiet_before(window.from_us, head.seq), head.seq)
         found = episodes(event for event in events if event.at < window.to_us)
@@ -156,6 +158,7 @@ class Reports:
         """What changed between two instants (microseconds UTC), the earlier first."""
         from gpuledger.replay.transition import transition
 
+        self._mind_the_note()
         head = self.log.head()
         first, second = states_at(self.log, earlier, later, head.seq, self.notices)
         first.lapse(earlier)
@@ -188,8 +191,18 @@ class Reports:
                 raise
             return noted.ledger.hex()
 
+    def _mind_the_note(self) -> None:
+        """Say where the log lacks what the lock file remembers: a -wal can lose its tail unseen."""
+        wrong = self.log.behind_its_note()
+        if isinstance(wrong, LostTail):
+            lost = f"what was acknowledged is missing, seq {wrong.first} to {wrong.last}"
+            self.notices.append(f"{wrong.why}: {lost}; see gpuledger audit verify")
+        elif wrong is not None:
+            self.notices.append(f"{wrong.why}; see gpuledger audit verify")
+
     def _ask(self, ask: Callable[[Past], Answer]) -> Answer:
         """Ask the stores; where a row of them turns out not to fit, a replay of the log."""
+        self._mind_the_note()
         try:
             return ask(self._lapsed(load_past(self.log, self.notices)))
         except Misfit as misfit:

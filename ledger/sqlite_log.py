@@ -15,11 +15,14 @@ from collections.abc import Callable, Iterator
 
 from . import clock as wall
 from .chain import head_of, seal
-from .errors import BrokenChain, HeadMoved
+from .errors import BrokenChain, Damaged, HeadMoved
 from .event import Draft, Event, Head
 from .failure import fault
+from .format import LOCK_SUFFIX
+from .note import Note, read_note
 from .reader import Reader, T
 from .row import RUN, find_key, head_in, insert, read_events
+from .witness import check_note, ledger_id
 from .writer import Writer
 
 
@@ -169,6 +172,22 @@ class SqliteLog:
     def reading(self, fn: Callable[[sqlite3.Connection], T]) -> T:
         """Return `fn(connection)`, run inside one short read transaction; see Reader.read."""
         return self.reader.read(fn)
+
+    def behind_its_note(self) -> Damaged | None:
+        """What the lock file remembers and the log lacks, for readers, who go on all the same.
+
+        The note is read first, so that it cannot lead a log that grows.
+        """
+        noted = read_note(self.path + LOCK_SUFFIX)
+        if not isinstance(noted, Note):
+            return None
+        try:
+            self.reading(
+                lambda db: check_note(db, self.path, ledger_id(db, self.path), noted, head_in(db))
+            )
+        except Damaged as wrong:
+            return wrong
+        return None
 
     def turn(self, timeout_s: float = 60.0, *, last: bool = False) -> SqliteTurn:
         """Hold the log in a `with` block: committed where it ends, undone where it raises.

@@ -242,6 +242,7 @@ def test_a_tail_that_sqlite_forgets(
             problems = [(one.seq, one.what) for one in book.verify().problems]
             assert problems == [(left + 1, "tail")]
             assert book.state().seq == left
+            assert "what was acknowledged is missing" in book.notices[0]
             with pytest.raises(LostTail) as caught:
                 book.allocate("never", 1)
             assert (caught.value.first, caught.value.last) == (left + 1, noted.seq)
