@@ -17,6 +17,8 @@ from .facts import (
     AskedRelease,
     By,
     Extension,
+    Gap,
+    Known,
     Limits,
     Member,
     Place,
@@ -212,6 +214,26 @@ class ImportRecorded(Record, frozen=True):
     clock: int | None = None
 
 
+class GapRecorded(Record, frozen=True):
+    """Events are lost for good: what is left was put together anew, every event as it was.
+
+    `gaps` are all stretches that the file lacks, ascending, whether told before or not; `known`
+    hashes of lost events that are known from elsewhere; `sources` what was read. `forked` events
+    were set aside, since others stand at their seqs. `ledger` is the ledger's id where its first
+    event is lost.
+    """
+
+    KIND: ClassVar[str] = "gap.recorded"
+    by: By
+    gaps: tuple[Gap, ...]
+    known: tuple[Known, ...] = ()
+    sources: tuple[str, ...] = ()
+    forked: int = 0
+    ledger: str | None = None
+    reason: str | None = None
+    clock: int | None = None
+
+
 Payload = (
     LedgerCreated
     | LedgerReset
@@ -225,6 +247,7 @@ Payload = (
     | AllocationExtended
     | RequestQueued
     | RequestCancelled
+    | GapRecorded
 )
 
 KINDS: tuple[type[Payload], ...] = get_args(Payload)

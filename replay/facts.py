@@ -241,6 +241,26 @@ class Extension(Record, frozen=True):
     until: int
 
 
+class Gap(Record, frozen=True):
+    """The events `first` to `last` are lost, all of them.
+
+    `before` is the hash of the event before them (zeros where there is none), `after` that of
+    `last`, which the event behind them names: 64 hex digits each.
+    """
+
+    first: int
+    last: int
+    before: str
+    after: str
+
+
+class Known(Record, frozen=True):
+    """Of the event `seq`, which is lost, the hash is known: 64 hex digits."""
+
+    seq: int
+    hash: str
+
+
 def identity(user: str, uid: int | None, sid: str | None) -> str:
     """The stable name of a holder: `uid:1001`, `sid:S-1-5-…`, or `name:u001` where only a name
     is known.

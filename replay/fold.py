@@ -278,6 +278,10 @@ def _imported(_pieces: Pieces, _event: Event, _record: c.ImportRecorded) -> Effe
     return NOTHING
 
 
+def _recorded(_pieces: Pieces, _event: Event, _record: c.GapRecorded) -> Effects:
+    return NOTHING
+
+
 _HANDLERS: dict[type[Any], Callable[[Pieces, Event, Any], Effects]] = {
     c.AllocationGranted: _granted,
     c.AllocationReleased: _released,
@@ -291,4 +295,5 @@ _HANDLERS: dict[type[Any], Callable[[Pieces, Event, Any], Effects]] = {
     c.AllocationExtended: _extended,
     c.RequestQueued: _queued,
     c.RequestCancelled: _cancelled,
+    c.GapRecorded: _recorded,
 }

@@ -27,7 +27,7 @@ PARTS = [
     facts.By, facts.Pool, facts.Server, facts.Card, facts.Limits, facts.Cap, facts.Project,
     facts.Member, facts.Admins, facts.AdminUser, facts.AdminGroup, facts.Share, facts.Place,
     facts.Placed, facts.Process, facts.Tie, facts.Asked, facts.AskedExtend, facts.AskedRelease,
-    facts.AskedChange, facts.Extension,
+    facts.AskedChange, facts.Extension, facts.Gap, facts.Known,
     piece.PoolPiece, piece.ServerPiece, piece.AllocationPiece, piece.TasksPiece,
     piece.WaitingPiece, piece.SpentPiece, piece.RefusalPiece, holding.Holding, holding.Capacity,
 ]  # fmt: skip
