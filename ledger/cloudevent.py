@@ -82,6 +82,18 @@ def from_line(line: bytes) -> Event:
     )  # fmt: skip
 
 
+def source_of(line: bytes) -> str | None:
+    """Return the id of the ledger that an envelope names as its source; None where it has none.
+
+    No hash covers it: a hint for messages.
+    """
+    try:
+        told = _decode(line).source.removeprefix(SOURCE)
+    except msgspec.MsgspecError:
+        return None
+    return told if re.fullmatch(r"[0-9a-f]{32}", told) else None
+
+
 def _on_one_line(data: bytes) -> bool:
     """Say whether stored text may stand in a line as it is: one JSON value, and no line's end."""
     if b"\n" in data or b"\r" in data:

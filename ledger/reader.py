@@ -63,9 +63,13 @@ class Reader:
                     if time.monotonic() > deadline:
                         raise StorageFailed(self.path, "the file never lies still") from None
                 except BaseException:
-                    if self._still is not None:
-                        self._drop()
+                    self._failed()
                     raise
+
+    def _failed(self) -> None:
+        """A reading failed: what lies still is opened anew."""
+        if self._still is not None:
+            self._drop()
 
     def close(self) -> None:
         """Close; the next reading opens anew."""
@@ -75,7 +79,7 @@ class Reader:
 
     def _once(self, fn: Callable[[sqlite3.Connection], T]) -> T:
         connection = self._connection
-        if connection is None or place_of(self.path) != self._place:
+        if connection is None or self._named() != self._place:
             self._drop()
             connection = self._open()
         if self._still is None:
@@ -106,8 +110,12 @@ class Reader:
                 raise _Moved from error
             raise translate(error, self.path, "read") from error
 
+    def _named(self) -> Place:
+        """Which file the path names now."""
+        return place_of(self.path)
+
     def _open(self) -> sqlite3.Connection:
-        self._place = place_of(self.path)
+        self._place = self._named()
         refuse_network(self.path)
         if not os.access(self.path, os.R_OK):
             raise NotPermitted(self.path, "read", group_of(self.path))
@@ -144,11 +152,15 @@ class Reader:
     def _connected(self, path: str, how: str) -> sqlite3.Connection:
         connection = connect(path, how)
         try:
-            identify(connection, self.path)
+            self._recognise(connection)
         except BaseException:
             connection.close()
             raise
         return connection
+
+    def _recognise(self, connection: sqlite3.Connection) -> None:
+        """Raise where the open file is nothing that is read here."""
+        identify(connection, self.path)
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None

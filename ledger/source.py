@@ -1,0 +1,272 @@
+"""Sources: where events can be had from when a ledger is made again from what there is.
+
+A ledger or a backup of one, an export (`.jsonl`, plain or through gzip), or a mirror's folder.
+Nothing is believed but an event's own hash: what does not fit is passed over and counted.
+Nothing is written to a source, and nothing of it is run.
+"""
+
+from __future__ import annotations
+
+import gzip
+import heapq
+import os
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from itertools import groupby, pairwise
+from typing import BinaryIO, Literal
+
+from .chain import event_hash
+from .cloudevent import from_line, source_of
+from .errors import Damaged, GpuledgerError, LedgerMissing, NotALedger, NotPermitted, StorageFailed
+from .event import Event
+from .foreign import ForeignReader
+from .format import MAX_INTEGER
+from .row import RUN, read_events
+from .witness import id_in
+
+Kind = Literal["ledger", "export", "mirror"]
+File = BinaryIO | gzip.GzipFile
+
+LONGEST = 64 * 2**20
+"""Bytes of one line; what is longer is no event of ours, and is not held in memory."""
+
+_SEGMENT = re.compile(r"([0-9]{12,})-.+\.jsonl")
+_FOLDER = re.compile(r"[0-9a-f]{32}")
+_SQLITE, _GZIP = b"SQLite format 3\0", b"\x1f\x8b"
+
+
+class Source:
+    """One place to read events from. `kind` is `ledger`, `export` or `mirror`.
+
+    While `events` runs, `skipped` counts the rows and lines that were no events or whose hash
+    was not theirs, and `ledger` becomes the ledger's id (32 hex digits) once one told it.
+    """
+
+    def __init__(self, path: str, kind: Kind, folder: str = "") -> None:
+        self.path = path
+        self.kind: Kind = kind
+        self.skipped = 0
+        self.ledger: str | None = None
+        self._folder = folder
+
+    def events(self) -> Iterator[Event]:
+        """Each event that proves itself, as it comes: by seq, but for a shuffled export.
+
+        Counts anew each time. Raises NotPermitted, StorageFailed.
+        """
+        self.skipped = 0
+        if self.kind == "ledger":
+            found = self._rows()
+        elif self.kind == "export":
+            found = self._lines(self.path)
+        else:
+            found = self._segments()
+        for event in found:
+            if not proves_itself(event):
+                self.skipped += 1
+                continue
+            if event.seq == 1:
+                self.ledger = _id_of(event) or self.ledger
+            yield event
+
+    def _rows(self) -> Iterator[Event]:
+        """The rows, in runs; a run that cannot be read whole is read row by row."""
+        reader = ForeignReader(self.path)
+        try:
+            after, dark = 0, 0
+            last = _last(reader) if self._opens(reader) else 0
+            while after < last and dark < _DARK:
+                try:
+                    run = _run(reader, after, last, RUN)
+                except Damaged:
+                    run, lost, upto = _singly(reader, after, min(after + RUN, last))
+                    self.skipped += lost
+                    dark = 0 if run else dark + 1
+                else:
+                    upto = run[-1].seq if len(run) == RUN else last
+                yield from run
+                if upto <= after:
+                    return
+                after = upto
+        finally:
+            reader.close()
+
+    def _opens(self, reader: ForeignReader) -> bool:
+        """Whether SQLite can read so much as the schema."""
+        try:
+            reader.read(lambda _: None)
+        except Damaged:
+            self.skipped += 1
+            return False
+        return True
+
+    def _segments(self) -> Iterator[Event]:
+        """The lines of the segments; two that begin alike, sealed and open, told as one."""
+        try:
+            names = sorted(filter(_SEGMENT.fullmatch, os.listdir(self._folder)))
+        except OSError as error:
+            raise _unreadable(self._folder, error) from error
+        for _, alike in groupby(names, key=_first_seq):
+            parts = [self._lines(os.path.join(self._folder, name)) for name in alike]
+            yield from heapq.merge(*parts, key=_seq)
+
+    def _lines(self, path: str) -> Iterator[Event]:
+        try:
+            with _opened(path) as file:
+                for line in self._whole_lines(file):
+                    try:
+                        event = from_line(line)
+                    except (ValueError, RecursionError, OverflowError):
+                        self.skipped += 1
+                        continue
+                    if self.ledger is None:
+                        self.ledger = source_of(line)
+                    yield event
+        except (EOFError, zlib.error, gzip.BadGzipFile):
+            self.skipped += 1
+        except OSError as error:
+            raise _unreadable(path, error) from error
+
+    def _whole_lines(self, file: File) -> Iterator[bytes]:
+        while line := file.readline(LONGEST):
+            if len(line) < LONGEST or line.endswith(b"\n"):
+                if line.strip():
+                    yield line
+                continue
+            self.skipped += 1
+            while (rest := file.readline(LONGEST)) and not rest.endswith(b"\n"):
+                pass
+
+
+_DARK = 16
+"""After so many runs in a row without one readable row, the rest is taken for lost."""
+
+
+def source_at(path: str) -> Source:
+    """Return the source at `path`: a file, or a mirror's folder or the one above it.
+
+    Not for a file that this process has open through SQLite: looking at its first bytes would
+    drop SQLite's locks. Raises LedgerMissing, NotALedger where it is nothing of the kind,
+    NotPermitted, StorageFailed.
+    """
+    if os.path.isdir(path):
+        return Source(path, "mirror", _mirror(path))
+    try:
+        with open(path, "rb") as file:
+            start = file.read(len(_SQLITE))
+    except FileNotFoundError:
+        raise LedgerMissing(path) from None
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if start == _SQLITE:
+        return Source(path, "ledger")
+    if start.startswith(_GZIP) or start.lstrip().startswith(b"{"):
+        return Source(path, "export")
+    raise NotALedger(path, "neither a ledger nor an export" if start else "an empty file")
+
+
+def events_of(path: str) -> Iterator[Event]:
+    """Each event of the source at `path` that proves itself; see `Source` for the counts."""
+    return source_at(path).events()
+
+
+def proves_itself(event: Event) -> bool:
+    """Say whether the event's hash is that of its other fields, so that it is what it was."""
+    if not (1 <= event.seq <= MAX_INTEGER and len(event.prev) == 32):
+        return False
+    try:
+        found = event_hash(
+            event.seq, event.at, event.kind, event.version, event.actor, event.key, event.data,
+            event.prev,
+        )  # fmt: skip
+    except (TypeError, ValueError, AttributeError):
+        return False
+    return found == event.hash
+
+
+def _last(reader: ForeignReader) -> int:
+    """The greatest seq; where the tree's right edge cannot be read, as far as there are numbers."""
+    try:
+        found = reader.read(lambda db: db.execute("SELECT max(seq) FROM events").fetchone()[0])
+    except Damaged:
+        return MAX_INTEGER
+    return min(found or 0, MAX_INTEGER)
+
+
+def _run(reader: ForeignReader, after: int, upto: int, limit: int) -> list[Event]:
+    """The next rows; raises Damaged where they are not in order, which a torn page can bring."""
+    run = reader.read(lambda db: read_events(db, after, upto, limit))
+    seqs = [after, *map(_seq, run)]
+    if any(later <= earlier for earlier, later in pairwise(seqs)):
+        raise Damaged(reader.path, "the seqs do not rise")
+    return run
+
+
+def _singly(reader: ForeignReader, after: int, upto: int) -> tuple[list[Event], int, int]:
+    """The rows of a damaged stretch that can be read, how many cannot, and where it ends."""
+    found: list[Event] = []
+    lost = 0
+    for seq in range(after + 1, upto + 1):
+        try:
+            found += [event for event in _run(reader, seq - 1, seq, 1) if event.seq == seq]
+        except Damaged:
+            lost += 1
+    return found, lost, upto
+
+
+def _mirror(path: str) -> str:
+    """The folder with a mirror's segments: the one at `path`, or the only such one within."""
+    try:
+        names = os.listdir(path)
+        if any(map(_SEGMENT.fullmatch, names)):
+            return path
+        within = [os.path.join(path, name) for name in names if _FOLDER.fullmatch(name)]
+        within = [one for one in within if os.path.isdir(one)]
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if len(within) > 1:
+        raise NotALedger(path, "a folder with the mirrors of several ledgers")
+    if not within:
+        raise NotALedger(path, "a folder without a mirror")
+    return within[0]
+
+
+def _opened(path: str) -> File:
+    """The file's lines, through gzip where it is such a file."""
+    with open(path, "rb") as file:
+        zipped = file.read(2) == _GZIP
+    return gzip.GzipFile(path, "rb") if zipped else open(path, "rb")
+
+
+def _unreadable(path: str, error: OSError) -> GpuledgerError:
+    if isinstance(error, PermissionError):
+        return NotPermitted(path, "read")
+    return StorageFailed(path, error.strerror or str(error))
+
+
+def _id_of(event: Event) -> str | None:
+    try:
+        return id_in(event.data).hex()
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+def _seq(event: Event) -> int:
+    return event.seq
+
+
+def _first_seq(name: str) -> str:
+    return name.split("-", 1)[0]
+
+
+def ascending(source: Source) -> Iterable[Event]:
+    """The events of `source` in the order of their seqs: held in memory only where they are
+    told in another order.
+    """
+    before = 0
+    for event in source.events() if source.kind != "ledger" else ():
+        if event.seq < before:
+            return sorted(source.events(), key=_seq)
+        before = event.seq
+    return source.events()

@@ -1,0 +1,220 @@
+"""Sources of events: ledgers, exports and mirrors, each event believed for its own hash alone."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from forging import opened
+from gpuledger.ledger.chain import head_of, seal
+from gpuledger.ledger.cloudevent import to_line
+from gpuledger.ledger.errors import LedgerMissing, NotALedger
+from gpuledger.ledger.event import Event
+from gpuledger.ledger.joining import Joining
+from gpuledger.ledger.source import ascending, events_of, source_at
+from plain_log import ID, a_log, draft, tell
+
+Made = list[Event]
+
+
+@pytest.fixture
+def made(ledger_path: Path) -> Made:
+    """A closed log of 30 events at `ledger_path`, and its events."""
+    log = a_log(ledger_path, 29)
+    events = list(log.read(0))
+    log.close()
+    return events
+
+
+def lines(events: Made) -> bytes:
+    return b"".join(to_line(event, ID) + b"\n" for event in events)
+
+
+def as_export(path: Path, events: Made) -> None:
+    path.write_bytes(lines(events))
+
+
+def as_zipped(path: Path, events: Made) -> None:
+    path.write_bytes(gzip.compress(lines(events)))
+
+
+def as_mirror(path: Path, events: Made) -> None:
+    """Two segments sealed, one of them with its open file still beside it, and an open tail."""
+    folder = path / ID
+    folder.mkdir(parents=True)
+    for first in (0, 10):
+        part = events[first : first + 10]
+        name = f"{part[0].seq:012d}-{part[-1].seq:012d}-{part[-1].hash.hex()}.jsonl"
+        (folder / name).write_bytes(lines(part))
+    (folder / "000000000011-open.jsonl").write_bytes(lines(events[10:20]))
+    (folder / "000000000021-open.jsonl").write_bytes(lines(events[20:]))
+
+
+@pytest.mark.parametrize("write", [as_export, as_zipped, as_mirror])
+def test_each_kind_tells_the_same(
+    made: Made, tmp_path: Path, write: Callable[[Path, Made], None]
+) -> None:
+    """A ledger, an export, plain or zipped, and a mirror's folder or the one above tell alike."""
+    path = tmp_path / "source"
+    write(path, made)
+    source = source_at(str(path))
+    found = list(source.events())
+    assert list(dict.fromkeys(found)) == made
+    assert (source.skipped, source.ledger) == (0, ID)
+    if path.is_dir():
+        assert list(events_of(str(path / ID))) == found
+
+
+def test_a_ledger_is_read_and_left_as_it_lies(made: Made, ledger_path: Path) -> None:
+    """Nothing is made beside a closed file; a second name, as links to backups are, is fine."""
+    other = ledger_path.parent / "linked.db"
+    other.hardlink_to(ledger_path)
+    before = sorted(one.name for one in ledger_path.parent.iterdir())
+    source = source_at(str(other))
+    assert list(source.events()) == made
+    assert (source.kind, source.ledger) == ("ledger", ID)
+    assert sorted(one.name for one in ledger_path.parent.iterdir()) == before
+
+
+def test_a_copy_with_its_wal(ledger_path: Path, tmp_path: Path) -> None:
+    """What lies in a copied -wal is read with the file, neither of them changed."""
+    log = a_log(ledger_path)
+    tell(log, 1)
+    for suffix in ("", "-wal"):
+        shutil.copyfile(f"{ledger_path}{suffix}", tmp_path / f"copy.db{suffix}")
+    log.close()
+    assert [event.seq for event in events_of(str(tmp_path / "copy.db"))] == [1, 2]
+    assert not (tmp_path / "copy.db-shm").exists()
+
+
+def test_what_does_not_prove_itself_is_passed_over(made: Made, tmp_path: Path) -> None:
+    """A changed line, a torn one, somebody else's and an endless one are counted, not read."""
+    path = tmp_path / "events.jsonl"
+    whole = lines(made).splitlines(keepends=True)
+    whole[4] = whole[4].replace(b'"number":3', b'"number":4')
+    whole[7] = whole[7][:50] + b"\n"
+    whole[9] = b'{"specversion":"1.0","id":"1","type":"other"}\n'
+    whole[11] = b'{"a":' + b"[" * 100_000 + b"\n"
+    path.write_bytes(b"\n".join(whole))
+    source = source_at(str(path))
+    assert [event.seq for event in source.events()] == [
+        seq for seq in range(1, 31) if seq not in (5, 8, 10, 12)
+    ]
+    assert source.skipped == 4
+
+
+def test_a_zipped_export_cut_short(made: Made, tmp_path: Path) -> None:
+    """What can be unzipped is read."""
+    path = tmp_path / "events.jsonl.gz"
+    path.write_bytes(gzip.compress(lines(made), 0)[:-200])
+    source = source_at(str(path))
+    found = list(source.events())
+    assert found == made[: len(found)]
+    assert 25 < len(found) < 30
+    assert source.skipped >= 1
+
+
+def test_a_damaged_page_hides_its_rows_alone(ledger_path: Path) -> None:
+    """Rows on whole pages are read though one between them is not; row by row, then in runs."""
+    log = a_log(ledger_path, 999)
+    log.close()
+    raw = bytearray(ledger_path.read_bytes())
+    leaf = next(at for at in range(3 * 4096, len(raw), 4096) if b'"number":500}' in raw[at:][:4096])
+    raw[leaf : leaf + 8] = b"\xff" * 8
+    ledger_path.write_bytes(raw)
+    source = source_at(str(ledger_path))
+    found = {event.seq for event in source.events()}
+    assert 502 not in found
+    assert {1, 1000} <= found
+    assert 900 < len(found) < 1000
+    assert source.skipped == 1000 - len(found)
+
+
+def test_what_is_no_source(ledger_path: Path, tmp_path: Path) -> None:
+    """Other files and folders, and a file whose table of events is a program, are refused."""
+    (tmp_path / "text").write_text("hello")
+    (tmp_path / "empty").write_text("")
+    with pytest.raises(LedgerMissing):
+        source_at(str(tmp_path / "nothing"))
+    for name in ("text", "empty", "."):
+        with pytest.raises(NotALedger):
+            source_at(str(tmp_path / name))
+    a_log(ledger_path, 3).close()
+    with opened(ledger_path) as connection:
+        connection.execute("ALTER TABLE events RENAME TO hidden")
+        connection.execute("DROP VIEW IF EXISTS events_readable")
+        connection.execute("CREATE VIEW events AS SELECT * FROM hidden")
+    with pytest.raises(NotALedger):
+        list(events_of(str(ledger_path)))
+    sqlite3.connect(tmp_path / "other.db").execute("CREATE TABLE t (a)")
+    with pytest.raises(NotALedger):
+        list(events_of(str(tmp_path / "other.db")))
+
+
+def joined(*parts: Made) -> tuple[Made, Joining]:
+    joining = Joining(parts)
+    return list(joining.events()), joining
+
+
+def test_what_one_lost_another_fills(made: Made) -> None:
+    """Joined by their links, pieces of several sources are the whole history."""
+    found, joining = joined(made[:10], made[5:20], made[18:])
+    assert found == made
+    assert (joining.head, joining.forks, joining.unlinked) == (head_of(made[-1]), [], 0)
+
+
+def test_what_nothing_links_to(made: Made) -> None:
+    """Behind a hole that nobody fills the history ends; how much lies beyond is known."""
+    found, joining = joined(made[:10], made[12:])
+    assert found == made[:10]
+    assert (joining.head.seq, joining.beyond, joining.unlinked) == (10, 30, 18)
+    assert joined(made[3:])[0] == []
+
+
+def branch(after: Event, count: int, number: int) -> Made:
+    """Another history that follows `after`."""
+    events, head = [], head_of(after)
+    for _ in range(count):
+        events.append(seal(draft(number), head))
+        head = head_of(events[-1])
+    return events
+
+
+def test_the_longest_branch_is_taken(made: Made) -> None:
+    """Of forked histories the longest, wherever it is named; the fork is told."""
+    short, longer = branch(made[9], 5, 777), branch(made[14], 40, 888)
+    found, joining = joined(made[:10] + short, made, made[:15] + longer)
+    assert found == made[:15] + longer
+    forks = [(fork.seq, fork.taken, fork.left, fork.upto) for fork in joining.forks]
+    assert forks == [
+        (11, made[10].hash, short[0].hash, 15),
+        (16, longer[0].hash, made[15].hash, 30),
+    ]
+
+
+def test_of_equally_long_ones_the_first_named(made: Made) -> None:
+    """A tie is settled by the order in which the sources were named."""
+    other = made[:20] + branch(made[19], 10, 777)
+    for first, second in ((made, other), (other, made)):
+        found, joining = joined(first, second)
+        assert found == first
+        assert [(fork.seq, fork.left, fork.upto) for fork in joining.forks] == [
+            (21, second[20].hash, 30)
+        ]
+
+
+def test_a_shuffled_export_is_put_in_order(made: Made, tmp_path: Path) -> None:
+    """Two exports one after the other, the later first, are read in the order of their seqs."""
+    path = tmp_path / "events.jsonl"
+    as_export(path, made[15:] + made[:15])
+    assert list(ascending(source_at(str(path)))) == made
+    as_mirror(tmp_path / "mirror", made)
+    found, _ = joined(
+        *(list(ascending(source_at(str(one)))) for one in (path, tmp_path / "mirror"))
+    )
+    assert found == made
