@@ -14,7 +14,7 @@ from urllib.parse import quote
 from .descriptors import group_of
 from .errors import Damaged, LedgerMissing, NewerFormat, NotALedger, NotPermitted, StorageFailed
 from .failure import BUSY_S, translated
-from .format import APPLICATION_ID, FORMAT, NEW_SUFFIX, TRIGGERS
+from .format import APPLICATION_ID, FORMAT, NEW_SUFFIX, OURS, TRIGGERS
 
 __all__ = ["Place", "identify", "open_writer", "place_of"]
 
@@ -73,7 +73,7 @@ def open_writer(path: str) -> sqlite3.Connection:
         connection = connect(path, "mode=rw")
         try:
             identify(connection, path)
-            _check_triggers(connection, path)
+            _check_schema(connection, path)
             _durable(connection, path)
         except BaseException:
             connection.close()
@@ -92,7 +92,19 @@ def connect(path: str, how: str) -> sqlite3.Connection:
     )
     for pragma in _SAFE:
         connection.execute(pragma)
+    connection.set_authorizer(_authorize)
     return connection
+
+
+def _authorize(
+    _action: int, _one: str | None, _other: str | None, _of: str | None, within: str | None
+) -> int:
+    """Let nothing run that a file brings along: no view, and of triggers only ours.
+
+    SQLite asks for each part of a statement that it prepares, and tells the view or trigger
+    that it comes from. Those of ours have the text that they should: see `_check_schema`.
+    """
+    return sqlite3.SQLITE_OK if within is None or within in TRIGGERS else sqlite3.SQLITE_DENY
 
 
 def uri_path(path: str) -> str:
@@ -115,12 +127,14 @@ def identify(connection: sqlite3.Connection, path: str) -> None:
         raise NotALedger(path, f"a ledger of format {version}, which never was")
 
 
-def _check_triggers(connection: sqlite3.Connection, path: str) -> None:
-    """Refuse to write where somebody's own trigger would run inside our transaction."""
-    rows = connection.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
-    for name, sql in rows.fetchall():
-        if TRIGGERS.get(name) != sql:
-            raise Damaged(path, f"a trigger that is not gpuledger's: {name}")
+def _check_schema(connection: sqlite3.Connection, path: str) -> None:
+    """Refuse to write where something of somebody else's would run inside our transaction."""
+    rows = connection.execute(
+        "SELECT type, name, sql FROM sqlite_schema WHERE type = 'trigger' OR tbl_name = 'events'"
+    )
+    for kind, name, sql in rows.fetchall():
+        if OURS.get((kind, name)) != sql:
+            raise Damaged(path, f"a {kind} that is not gpuledger's: {name}")
 
 
 def _durable(connection: sqlite3.Connection, path: str) -> None:

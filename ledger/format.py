@@ -68,3 +68,10 @@ TRIGGERS = {
     "events_delete": EVENTS_DELETE,
 }
 """The triggers a ledger has, by name, as `sqlite_schema` keeps their text."""
+
+OURS = {
+    ("table", "events"): EVENTS_TABLE,
+    ("index", "events_keys"): EVENTS_KEYS,
+    **{("trigger", name): sql for name, sql in TRIGGERS.items()},
+}
+"""What hangs on the table of events, by type and name, and nothing else does."""

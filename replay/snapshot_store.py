@@ -32,7 +32,8 @@ class Misfit(Exception):
         self.corrupt = corrupt
 
 
-_ERROR, _CORRUPT, _CONSTRAINT, _MISMATCH = 1, 11, 19, 20
+_ERROR, _CORRUPT, _CONSTRAINT, _MISMATCH, _AUTH = 1, 11, 19, 20, 23
+_SHAPES = frozenset({_ERROR, _CORRUPT, _CONSTRAINT, _MISMATCH, _AUTH})
 
 
 def is_shape(error: BaseException | None) -> bool:
@@ -42,7 +43,7 @@ def is_shape(error: BaseException | None) -> bool:
     follows says so. What Python cannot decode has no code.
     """
     code = getattr(error, "sqlite_errorcode", _ERROR) & 0xFF
-    return isinstance(error, sqlite3.Error) and code in (_ERROR, _CORRUPT, _CONSTRAINT, _MISMATCH)
+    return isinstance(error, sqlite3.Error) and code in _SHAPES
 
 
 def is_corrupt(error: BaseException | None) -> bool:

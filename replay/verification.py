@@ -17,7 +17,7 @@ import msgspec
 
 from ..ledger.errors import BrokenChain, GpuledgerError, UnknownEvent
 from ..ledger.event import Event
-from ..ledger.format import EVENTS_KEYS, EVENTS_TABLE, TRIGGERS
+from ..ledger.format import EVENTS_KEYS, OURS
 from ..ledger.note import Note, Unreadable
 from .checked_rows import ChainCheck, Row
 from .checked_stores import StoreCheck
@@ -183,7 +183,7 @@ def _rows(conn: sqlite3.Connection, after: int, upto: int, problems: list[Proble
     Each row must also be found by its seq, and each retry key by its index, unless the whole
     index is gone, which is told once.
     """
-    whole = _schema(conn).get(("index", "events_keys")) == EVENTS_KEYS
+    whole = _schema(conn).get(("index", "events_keys"), ("",))[0] == EVENTS_KEYS
     read = _READ if whole else _READ.replace("INDEXED BY events_keys", "NOT INDEXED")
     rows = conn.execute(read, (after, upto, RUN)).fetchall()
     for seq, *_, by_seq, by_key, types in rows:
@@ -194,24 +194,25 @@ def _rows(conn: sqlite3.Connection, after: int, upto: int, problems: list[Proble
     return [Row(*row[:9]) for row in rows]
 
 
-def _schema(conn: sqlite3.Connection) -> dict[tuple[str, str], str]:
-    rows = conn.execute("SELECT type, name, sql FROM sqlite_schema")
-    return {(kind, name): sql for kind, name, sql in rows}
+def _schema(conn: sqlite3.Connection) -> dict[tuple[str, str], tuple[str, str]]:
+    rows = conn.execute("SELECT type, name, sql, tbl_name FROM sqlite_schema")
+    return {(kind, name): (sql, table) for kind, name, sql, table in rows}
 
 
 def schema_problems(conn: sqlite3.Connection) -> list[Problem]:
-    """Triggers, the table and its index that are missing or changed, and foreign triggers."""
+    """Triggers, the table and its index that are missing or changed, and what is foreign there."""
     found = _schema(conn)
-    expected = {("trigger", name): sql for name, sql in TRIGGERS.items()}
-    expected["table", "events"] = EVENTS_TABLE
-    expected["index", "events_keys"] = EVENTS_KEYS
     problems = [
         Problem(None, "schema", f"{kind} {name}")
-        for (kind, name), sql in expected.items()
-        if found.get((kind, name)) != sql
+        for (kind, name), sql in OURS.items()
+        if found.get((kind, name), ("",))[0] != sql
     ]
-    foreign = [name for kind, name in found if kind == "trigger" and name not in TRIGGERS]
-    return problems + [Problem(None, "foreign", f"trigger {name}") for name in foreign]
+    foreign = [
+        f"{kind} {name}"
+        for (kind, name), (_, table) in found.items()
+        if (kind, name) not in OURS and (kind == "trigger" or table == "events")
+    ]
+    return problems + [Problem(None, "foreign", one) for one in foreign]
 
 
 class _Replaying:
