@@ -42,9 +42,11 @@ LOOK_US = 1_000_000
 
 def _to_tell(batch: Batch) -> list[WaitingPiece]:
     """Those in line whom this turn concerns: who can be served now, and who was cancelled."""
-    state, line = batch.state, batch.state.docket.line()
-    served = serve(state, line, batch.at) if line and batch.freed else {}
-    return [*batch.cancelled, *(piece for piece in line if piece.id in served)]
+    docket = batch.state.docket
+    if not (batch.freed and docket.waiting):
+        return batch.cancelled
+    served = serve(batch.state, docket.line(), batch.at)
+    return [*batch.cancelled, *(docket.waiting[number] for number in served)]
 
 
 class Ended(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from .facts import identity
-from .limit import HOUR_S, held, scopes, used_s
+from .limit import HOUR_S, scopes, used_s
 from .spent import counted
 from .state import State
 from .usage import Allowance, Usage
@@ -65,8 +65,11 @@ def _allowances(
     if scope is None:
         return ()
     told = [
-        Allowance(what, sum(held(piece, what) for piece in scope.running), allowed)
-        for what, allowed in (("gpus", scope.cap.gpus), ("cpus", scope.cap.cpus))
+        Allowance(what, used, allowed)
+        for what, used, allowed in (
+            ("gpus", scope.tally.gpus, scope.cap.gpus),
+            ("cpus", scope.tally.cpus, scope.cap.cpus),
+        )
         if allowed is not None
     ]
     if scope.cap.gpu_hours is not None:

@@ -150,14 +150,13 @@ def _known(state: State, on: tuple[Placed, ...]) -> None:
 
 
 def _name_is_free(state: State, request: AllocateRequest, holder: Holder) -> None:
-    task, waiting = request.asked.task, state.docket.waiting
-    running = dict(state.tasks(holder.owner)).get(task)
-    if running is not None:
-        raise TaskInUse(task, holder.user, running)
-    for piece in waiting.values():
-        if piece.owner == holder.owner and piece.asked.task == task and piece.id != request.waiting:
-            raise TaskInUse(task, holder.user, piece.id, waits=True)
-    if request.waiting is not None and request.waiting not in waiting:
+    task, docket = request.asked.task, state.docket
+    for number in state.named(holder.owner, task):
+        raise TaskInUse(task, holder.user, number)
+    for number in docket.awaits(holder.owner, task):
+        if number != request.waiting:
+            raise TaskInUse(task, holder.user, number, waits=True)
+    if request.waiting is not None and request.waiting not in docket.waiting:
         raise NotWaiting(task, holder.user, request.waiting)
 
 
@@ -186,7 +185,8 @@ def _in_turn(
             priority(state, holder.project), request.on,
         )  # fmt: skip
     line = [*state.docket.ahead_of(piece), piece]
-    return serve(state, line, now_us).get(piece.id)
+    free = piece.id if number is None else None  # `_standing` found no limit in its way
+    return serve(state, line, now_us, free).get(piece.id)
 
 
 def _refusal(

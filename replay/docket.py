@@ -1,46 +1,68 @@
 """The docket: what the state holds that has to be looked up each turn, by what it is asked for.
 
-Leases by their ends, ties by host, running allocations by project, and the line. It follows
-the state and holds nothing of its own, as `placement.Fleet` does.
+Leases by their ends, ties by host, running allocations by project, what they hold together, and
+the line. It follows the state and holds nothing of its own, as `placement.Fleet` does: each piece
+that is entered is remembered as it was, and goes by that again.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping
-from heapq import heapify, heappop, heappush
 
 from .piece import AllocationPiece, Piece, WaitingPiece
+from .tally import Tallies
 
 
 class Docket:
     """The index of a state's pieces; made from all of them, then moved by `follow`."""
 
-    __slots__ = ("_ends", "_line", "_shape", "_shapes", "projects", "tied", "until", "waiting")
+    __slots__ = (
+        "_line",
+        "_names",
+        "_shape",
+        "_shapes",
+        "_tallies",
+        "ends",
+        "projects",
+        "running",
+        "tied",
+        "waiting",
+    )
 
     def __init__(self, pieces: Mapping[str, Piece]) -> None:
-        self.until: dict[int, int] = {}
+        self.running: dict[int, AllocationPiece] = {}
         self.tied: dict[int, str] = {}
         self.projects: dict[int, str] = {}
         self.waiting: dict[int, WaitingPiece] = {}
-        self._ends: list[tuple[int, int]] = []
+        self.ends: list[tuple[int, int]] = []
         self._line: list[WaitingPiece] | None = None
         self._shape: dict[int, int] = {}
         self._shapes: dict[object, int] = {}
+        self._names: dict[tuple[str, str], list[int]] = {}
+        self._tallies: Tallies | None = None
         for piece in pieces.values():
             if isinstance(piece, AllocationPiece):
                 self._enter(piece)
+                if piece.until is not None:
+                    self.ends.append((piece.until, piece.id))
             elif isinstance(piece, WaitingPiece):
-                self.waiting[piece.id] = piece
-        self._ends.extend((end, number) for number, end in self.until.items())
-        heapify(self._ends)
+                self._join(piece)
+        self.ends.sort()
+
+    @property
+    def tallies(self) -> Tallies:
+        """What users and projects hold; counted when first asked for, and kept up from then on."""
+        if self._tallies is None:
+            self._tallies = Tallies(self.running.values())
+        return self._tallies
 
     def follow(self, pieces: Mapping[str, Piece], touched: Iterable[str]) -> None:
         """Take over the allocations and requests among the touched keys."""
         for key in touched:
-            if key.startswith("allocation:"):
+            if key[0] == "a":  # no other keys begin with these letters
                 self._allocation(int(key[11:]), pieces.get(key))
-            elif key.startswith("waiting:"):
+            elif key[0] == "w":
                 self._waiting(int(key[8:]), pieces.get(key))
 
     def due(self, now_us: int) -> tuple[int, int] | None:
@@ -50,12 +72,7 @@ class Docket:
 
     def first_end(self) -> tuple[int, int] | None:
         """The lease that ends first: its end (microseconds UTC) and its allocation."""
-        while self._ends:
-            end, number = self._ends[0]
-            if self.until.get(number) == end:
-                return end, number
-            heappop(self._ends)
-        return None
+        return self.ends[0] if self.ends else None
 
     def line(self) -> list[WaitingPiece]:
         """Those who wait, the first in line first: by priority, then by when they came."""
@@ -79,30 +96,54 @@ class Docket:
                 self._shape[piece.id] = number
         return number
 
+    def awaits(self, owner: str, task: str) -> list[int]:
+        """The requests in line by which an owner awaits a task of that name, oldest first."""
+        return self._names.get((owner, task), [])
+
     def _enter(self, piece: AllocationPiece) -> None:
-        if piece.until is not None:
-            self.until[piece.id] = piece.until
+        self.running[piece.id] = piece
         if piece.tie is not None:
             self.tied[piece.id] = piece.tie.host
         if piece.project is not None:
             self.projects[piece.id] = piece.project
 
     def _allocation(self, number: int, piece: Piece | None) -> None:
-        if not isinstance(piece, AllocationPiece):
-            for index in (self.until, self.tied, self.projects):
-                index.pop(number, None)
-            return
+        before = self.running.pop(number, None)
+        if before is not None:
+            self._leave(before)
+        if isinstance(piece, AllocationPiece):
+            self._enter(piece)
+            if piece.until is not None:
+                insort(self.ends, (piece.until, number))
+            if self._tallies is not None:
+                self._tallies.count(piece, 1)
+
+    def _leave(self, piece: AllocationPiece) -> None:
         if piece.until is not None:
-            heappush(self._ends, (piece.until, number))
-        self._enter(piece)
+            del self.ends[bisect_left(self.ends, (piece.until, piece.id))]
+        if piece.tie is not None:
+            del self.tied[piece.id]
+        if piece.project is not None:
+            del self.projects[piece.id]
+        if self._tallies is not None:
+            self._tallies.count(piece, -1)
+
+    def _join(self, piece: WaitingPiece) -> None:
+        self.waiting[piece.id] = piece
+        self._names.setdefault((piece.owner, piece.asked.task), []).append(piece.id)
 
     def _waiting(self, number: int, piece: Piece | None) -> None:
         line, before = self._line, self.waiting.pop(number, None)
+        if before is not None:
+            name = before.owner, before.asked.task
+            self._names[name].remove(number)
+            if not self._names[name]:
+                del self._names[name]
         if line is not None and before is not None:
             at = bisect_left(line, _order(before), key=_order)
             line = line[:at] + line[at + 1 :]
         if isinstance(piece, WaitingPiece):
-            self.waiting[number] = piece
+            self._join(piece)
             if line is not None:
                 at = bisect_left(line, _order(piece), key=_order)
                 line = [*line[:at], piece, *line[at:]]

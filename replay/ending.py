@@ -85,7 +85,7 @@ def _by_name(state: State, task: str, asked: AskedRelease, actor: Actor) -> list
     given.
     """
     if asked.user is None:
-        mine = [state.allocation(at) for name, at in state.tasks(actor.identity) if name == task]
+        mine = [state.allocation(at) for at in state.named(actor.identity, task)]
         if mine:
             return [piece for piece in mine if piece is not None]
     named = [piece for piece in state.allocations() if piece.task == task]

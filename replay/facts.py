@@ -272,9 +272,15 @@ def identity(user: str, uid: int | None, sid: str | None) -> str:
 
 def gpus_in(shares: Iterable[Share]) -> int:
     """How many GPUs these shares are, on all servers."""
-    return sum(len(share.gpus) for share in shares)
+    count = 0
+    for share in shares:
+        count += len(share.gpus)
+    return count
 
 
 def cpus_in(shares: Iterable[Share]) -> int:
     """How many CPUs these shares are, on all servers."""
-    return sum(share.cpus for share in shares)
+    count = 0
+    for share in shares:
+        count += share.cpus
+    return count

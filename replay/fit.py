@@ -23,7 +23,7 @@ class Held(Record, frozen=True):
 
 def exact(request: AllocateRequest) -> bool:
     """Whether it names each GPU."""
-    return any(one.gpus is not None for one in request.on)
+    return bool(request.on) and any(one.gpus is not None for one in request.on)
 
 
 def candidates(state: State, request: AllocateRequest) -> tuple[list[ServerPiece], int]:

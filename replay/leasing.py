@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from .actor import Actor
 from .catalogue import AllocationExtended
 from .ending import find
@@ -38,8 +36,7 @@ def decide_extend(
         broken = breach_of_extension(so_far, piece, one.until, now_us)
         if broken is not None:
             return _refusal(asked, actor, broken)
-        longer = msgspec.structs.replace(piece, until=one.until)
-        so_far.pieces[f"allocation:{piece.id}"] = longer  # what one adds counts for the next
+        so_far.prolong(piece, one.until)  # what one adds counts for the next
     return AllocationExtended(by(actor, admin), extensions, asked)
 
 

@@ -6,16 +6,17 @@ A user's or a project's own limits override everybody's, one by one.
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
 from .facts import NO_CAP, Cap, Record, cpus_in, gpus_in
 from .fit import wanted_cpus
-from .piece import AllocationPiece, PoolPiece
+from .piece import AllocationPiece
 from .request import AllocateRequest
 from .spent import HOUR_US, SECOND_US, counted, project_key, since, task_key, user_key
 from .state import State
+from .tally import Tally
 
 HOUR_S = 3_600
 
@@ -82,31 +83,38 @@ def _merged(own: Cap | None, general: Cap) -> Cap:
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """One scope's limits for one request: whose, the cap, the allocations counted, the key of
-    what ended.
+    """One scope's limits for one request: whose, the cap, what is held under it, the key of
+    what ended, and the allocations themselves, looked up only where they are needed.
     """
 
     name: str
     who: str
     cap: Cap
-    running: tuple[AllocationPiece, ...]
+    tally: Tally
     spent: str
+    running: Callable[[], tuple[AllocationPiece, ...]]
 
 
 def scopes(state: State, owner: str, user: str, task: str, project: str | None) -> Iterator[Scope]:
     """The scopes in which something is limited: task, user, project."""
-    limits, tasks = state.pool.limits, state.tasks(owner)
+    limits = state.pool.limits
     if limits.task != NO_CAP:
-        ids = (number for name, number in tasks if name == task)
-        yield Scope("task", task, limits.task, _pieces(state, ids), task_key(owner, task))
+        same = _pieces(state, state.named(owner, task))
+        yield Scope("task", task, limits.task, Tally(same), task_key(owner, task), lambda: same)
     cap = cap_of_user(state, owner)
     if cap != NO_CAP:
-        ids = (number for _, number in tasks)
-        yield Scope("user", user, cap, _pieces(state, ids), user_key(owner))
+        key, tallies = user_key(owner), state.docket.tallies
+        yield Scope(
+            "user", user, cap, tallies.of(key), key,
+            lambda: _pieces(state, (number for _, number in state.tasks(owner))),
+        )  # fmt: skip
     cap = NO_CAP if project is None else cap_of_project(state, project)
     if project is not None and cap != NO_CAP:
-        found = (number for number, name in state.docket.projects.items() if name == project)
-        yield Scope("project", project, cap, _pieces(state, found), project_key(project))
+        key, tallies, named = project_key(project), state.docket.tallies, state.docket.projects
+        yield Scope(
+            "project", project, cap, tallies.of(key), key,
+            lambda: _pieces(state, (one for one, name in named.items() if name == project)),
+        )  # fmt: skip
 
 
 def _pieces(state: State, ids: Iterable[int]) -> tuple[AllocationPiece, ...]:
@@ -114,15 +122,9 @@ def _pieces(state: State, ids: Iterable[int]) -> tuple[AllocationPiece, ...]:
     return tuple(piece for piece in pieces if piece is not None)
 
 
-def limited(pool: PoolPiece) -> bool:
-    """Whether the pool limits anything beside the GPUs of one task."""
-    caps = (pool.limits.task, pool.limits.user, pool.limits.project)
-    return bool(pool.members or pool.projects) or any(cap != NO_CAP for cap in caps)
-
-
 def given_lease(state: State, owner: str, project: str | None, asked: int | None) -> int | None:
     """The lease that a request gets, in seconds: as asked, else the default, else the longest."""
-    if asked is not None or not limited(state.pool):
+    if asked is not None or not state.pool.limited:
         return asked
     caps = _caps(state, owner, project)
     default = next((cap.default_lease for cap in caps if cap.default_lease is not None), None)
@@ -150,7 +152,7 @@ def breach(state: State, wish: Wish, now_us: int) -> Breach | None:
     most = pool.limits.gpus_per_task
     if most is not None and wish.gpus > most:
         return Breach("task", task, "gpus", most, 0, wish.gpus)
-    if not limited(pool):
+    if not pool.limited:
         return None
     found = [
         one
@@ -166,9 +168,9 @@ def _breaches(state: State, scope: Scope, wish: Wish, now_us: int) -> Iterator[B
         if allowed is None:
             continue
         asked = wish.gpus if what == "gpus" else wanted_cpus(state, wish.request)
-        used = sum(held(piece, what) for piece in scope.running)
+        used = scope.tally.gpus if what == "gpus" else scope.tally.cpus
         if used + asked > allowed:
-            free_at = _room_at(scope.running, what, used + asked - allowed)
+            free_at = _room_at(scope.running(), what, used + asked - allowed)
             yield Breach(scope.name, scope.who, what, allowed, used, asked, free_at=free_at)
     if cap.lease is not None and wish.lease is not None and wish.lease > cap.lease:
         yield Breach(scope.name, scope.who, "lease", cap.lease, 0, wish.lease)
@@ -195,11 +197,8 @@ def _room_at(running: tuple[AllocationPiece, ...], what: str, lacking: int) -> i
 def used_s(state: State, scope: Scope, at_us: int) -> int:
     """GPU-seconds in the window that ends at `at_us`, running leases to their ends."""
     first = at_us - counted(scope.cap) * SECOND_US
-    total = since(state.pieces.get(scope.spent), first)
-    for piece in scope.running:
-        end = at_us if piece.until is None else piece.until
-        total += held(piece, "gpus") * max(0, end - max(first, piece.start))
-    return total // SECOND_US
+    spent = since(state.pieces.get(scope.spent), first)
+    return (spent + scope.tally.gpu_us(first, at_us, scope.running)) // SECOND_US
 
 
 def _hours(state: State, scope: Scope, allowed: int, wish: Wish, now_us: int) -> Iterator[Breach]:
@@ -212,7 +211,7 @@ def _hours(state: State, scope: Scope, allowed: int, wish: Wish, now_us: int) ->
     if fits(used):
         return
     window, free_at = counted(scope.cap), None
-    ends = [piece.until or 0 for piece in scope.running]
+    ends = [piece.until or 0 for piece in scope.running()]
     if asked <= allowed and all(ends):  # without a lease nobody can tell
         last = max([now_us, *ends]) + window * SECOND_US
         hours = range(now_us // HOUR_US + 1, last // HOUR_US + 2)

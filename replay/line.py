@@ -7,13 +7,15 @@ Those who wait hold nothing: what they will get is worked out anew each time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import insort
+from collections.abc import Iterator, Sequence
+from heapq import merge
 
 import msgspec
 
 from .fit import exact, find_place, usable
-from .foresight import NEVER, Blocked, Ends, Shares
-from .limit import Wish, breach, given_lease, limited
+from .foresight import NEVER, Blocked, Shares
+from .limit import Wish, breach, given_lease
 from .piece import AllocationPiece, WaitingPiece
 from .request import AllocateRequest
 from .spent import SECOND_US
@@ -23,9 +25,14 @@ NO_ROOM = 0
 """Instead of an end: there is no room, however short the lease."""
 
 
-def serve(state: State, line: Sequence[WaitingPiece], now_us: int) -> dict[int, Shares]:
-    """What each of those gets who can be served now, by id and in order."""
-    return _Round(state, now_us).serve(line)
+def serve(
+    state: State, line: Sequence[WaitingPiece], now_us: int, free: int | None = None
+) -> dict[int, Shares]:
+    """What each of those gets who can be served now, by id and in order.
+
+    `free` is the id of one of whom it is known that no limit holds it up as things stand.
+    """
+    return _Round(state, now_us, free).serve(line)
 
 
 def forecast(state: State, now_us: int) -> dict[int, int]:
@@ -58,82 +65,118 @@ def _hold(trial: State, piece: WaitingPiece, shares: Shares, at: int) -> None:
 
 
 class _Round:
-    """A look down the line at one instant; `trial` holds all that is given away in it."""
+    """A look down the line at one instant; `trial` holds all that is given away in it.
 
-    def __init__(self, state: State, now_us: int) -> None:
-        self.trial = state.fleet.copy()
+    `free` is the request of which it is known that no limit holds it up as things stand.
+    """
+
+    def __init__(self, state: State, now_us: int, free: int | None) -> None:
+        self.trial = state.fleet  # another one as soon as something is given away
         self._state = self._book = state
         self._now_us = now_us
+        self._free = free
         limits = state.pool.limits
-        self._limits = limited(state.pool)
+        self._limits = state.pool.limited
         self._same = not self._limits and limits.gpus_per_task is None
         self._by_task = limits.task.gpu_hours is not None
-        self._known: dict[object, tuple[bool, int]] = {}
+        self._known: dict[object, bool] = {}
         self._given: dict[int, Shares] = {}
-        self._ends: Ends = []
+        self._unbooked: list[WaitingPiece] = []
+        self._ends: list[tuple[int, int]] = []
         self._heads: list[Blocked] = []
-        self._blocked: list[AllocateRequest] = []
+        self._covered = 0
+        self._blocked: list[tuple[int, WaitingPiece]] = []
+        self._settled: set[int] = set()
 
     def serve(self, line: Sequence[WaitingPiece]) -> dict[int, Shares]:
         """What each of those gets who can be served, by id and in order."""
         denied: dict[int, int] = {}  # by shape: whoever would hold as much as long need not ask
-        shape_of = self._state.docket.shape_of
+        shape_of, last = self._state.docket.shape_of, line[-1] if line else None
         for piece in line:
             shape = shape_of(piece)
             if denied.get(shape) == NO_ROOM:
-                continue
-            ready, until = self._standing(piece, shape)
-            if not ready or until >= denied.get(shape, NEVER + 1):
+                self._block(shape, piece)
                 continue
             request = request_of(piece)
-            shares = find_place(self.trial, request)
+            shares = self._place(request, shape)
             if shares is None:
                 denied[shape] = NO_ROOM
-                self._blocked.append(request)
+                self._block(shape, piece)
+                continue
+            until = self._until(piece)
+            if until >= denied.get(shape, NEVER + 1) or not self._ready(piece, shape):
                 continue
             shares = self._behind_heads(request, shares, until)
             if shares is not None:
-                self._give(piece, shares, until)
+                self._give(piece, shares, until, last=piece is last)
             elif piece.asked.servers == 1 or exact(request):  # over several other ways may be left
                 denied[shape] = until
         return self._given
 
-    def ends(self) -> Ends:
-        """The leases that run, those of this round with them."""
-        running = self._state.docket.until.items()
-        return [*self._ends, *((until, one, self.held_by(one)) for one, until in running)]
+    def ends(self) -> Iterator[tuple[int, Shares]]:
+        """The leases that run, those of this round with them, in the order of their ends."""
+        docket, given = self._state.docket, self._given
+        for until, one in merge(docket.ends, self._ends) if self._ends else docket.ends:
+            yield until, given[one] if one in given else docket.running[one].servers
 
     def held_by(self, number: int) -> Shares:
         """What an allocation holds, or one who was served in this round."""
         piece = self._state.allocation(number)
         return self._given.get(number, ()) if piece is None else piece.servers
 
-    def _give(self, piece: WaitingPiece, shares: Shares, until: int) -> None:
-        self.trial.take(shares, piece.id)
+    def _place(self, request: AllocateRequest, shape: int) -> Shares | None:
+        """Where it has room. One whose servers are not there has none, and holds up nobody."""
+        if request.on and not _there(self._state, request):
+            self._settled.add(shape)
+            return None
+        return find_place(self.trial, request)
+
+    def _block(self, shape: int, piece: WaitingPiece) -> None:
+        """Remember one who has no room, until somebody has who comes behind."""
+        if shape not in self._settled:
+            self._blocked.append((shape, piece))
+
+    def _give(self, piece: WaitingPiece, shares: Shares, until: int, *, last: bool) -> None:
         self._given[piece.id] = shares
+        if last:  # nobody comes behind
+            return
+        if self.trial is self._state.fleet:
+            self.trial = self.trial.copy()
+        self.trial.take(shares, piece.id)
         if until != NEVER:
-            self._ends.append((until, piece.id, shares))
+            insort(self._ends, (until, piece.id))
         for head in self._heads:
             head.admit(shares, until)
         if self._limits:
-            self._book = self._state.copy() if self._book is self._state else self._book
-            _hold(self._book, piece, shares, self._now_us)
+            self._unbooked.append(piece)
             self._known.clear()
 
-    def _standing(self, piece: WaitingPiece, shape: int) -> tuple[bool, int]:
-        """Whether room alone is lacking, and when it would end if it began now."""
-        if self._same and not piece.places:
-            return True, self._until(piece.asked.lease)
+    def _ready(self, piece: WaitingPiece, shape: int) -> bool:
+        """Whether room alone is lacking: no limit holds it up, what was given away counted in."""
+        if self._same:
+            return True
         task = piece.asked.task if self._by_task else None
         key = shape, piece.owner, piece.project, piece.asked.lease, task
         known = self._known.get(key)
         if known is None:
-            lease = given_lease(self._state, piece.owner, piece.project, piece.asked.lease)
-            ready = _ready(self._book, piece, self._now_us)
-            known = self._known[key] = ready, self._until(lease)
+            book = self._booked()
+            known = piece.id == self._free and book is self._state
+            known = known or breach(book, wish_of(self._state, piece), self._now_us) is None
+            self._known[key] = known
         return known
 
-    def _until(self, lease: int | None) -> int:
+    def _booked(self) -> State:
+        """The state with all that was given away so far; a copy as soon as that is anything."""
+        if self._unbooked:
+            self._book = self._state.copy() if self._book is self._state else self._book
+            for piece in self._unbooked:
+                _hold(self._book, piece, self._given[piece.id], self._now_us)
+            self._unbooked.clear()
+        return self._book
+
+    def _until(self, piece: WaitingPiece) -> int:
+        """When it would end if it began now."""
+        lease = given_lease(self._state, piece.owner, piece.project, piece.asked.lease)
         return NEVER if lease is None else self._now_us + lease * SECOND_US
 
     def _behind_heads(self, request: AllocateRequest, shares: Shares, until: int) -> Shares | None:
@@ -157,15 +200,25 @@ class _Round:
         return any(head.hindered_by(shares, until) for head in self._all_heads())
 
     def _all_heads(self) -> list[Blocked]:
-        """Of the blocked the first on each server that any of them could use."""
-        covered = 0
-        for head in self._heads:
-            covered |= head.usable
-        for request in self._blocked:
+        """Of the blocked the first on each server that any of them could use.
+
+        Nothing was given away since they were met, so what holds them up now did so then.
+        """
+        everywhere = (1 << len(self.trial.servers)) - 1
+        for shape, piece in self._blocked:
+            if self._covered == everywhere:
+                break
+            if shape in self._settled:
+                continue
+            request = request_of(piece)
             could = usable(self.trial, request)
-            if could & ~covered:
+            new = could & ~self._covered
+            if new and not self._ready(piece, shape):
+                continue
+            self._settled.add(shape)  # what others of that shape could use is covered now
+            if new:
                 self._heads.append(Blocked(request, could, self))
-                covered |= could
+                self._covered |= could
         self._blocked.clear()
         return self._heads
 
@@ -178,13 +231,13 @@ def request_of(piece: WaitingPiece) -> AllocateRequest:
     return AllocateRequest(asked, piece.places)
 
 
-def _ready(state: State, piece: WaitingPiece, now_us: int) -> bool:
-    """Whether room alone is lacking: its servers are there, and no limit holds it up."""
-    for place in piece.places:
+def _there(state: State, request: AllocateRequest) -> bool:
+    """Whether the servers and GPUs that it names are there."""
+    for place in request.on:
         server = state.server(place.server)
         if server is None or any(server.position(gpu) < 0 for gpu in place.gpus or ()):
             return False
-    return breach(state, wish_of(state, piece), now_us) is None
+    return True
 
 
 def wish_of(state: State, piece: WaitingPiece) -> Wish:

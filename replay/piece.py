@@ -8,12 +8,14 @@ by piece. Names that people give are values or parts of keys, never object keys.
 
 from __future__ import annotations
 
+from functools import cached_property
 from hashlib import sha256
 
 import msgspec
 
 from ..ledger.canonical import encode_record
 from .facts import (
+    NO_CAP,
     Admins,
     Asked,
     AskedChange,
@@ -32,7 +34,7 @@ from .facts import (
 MODULUS = 1 << 256
 
 
-class PoolPiece(Record, frozen=True):
+class PoolPiece(Record, frozen=True, gc=True, dict=True):
     """The pool's frame: the server names in pool order, limits, admins, the ledger's id.
 
     `window` is the longest time, in seconds, over which any limit counts GPU-hours; 0 without one.
@@ -45,6 +47,12 @@ class PoolPiece(Record, frozen=True):
     projects: tuple[Project, ...] = ()
     members: tuple[Member, ...] = ()
     window: int = 0
+
+    @cached_property
+    def limited(self) -> bool:
+        """Whether it limits anything beside the GPUs of one task; kept, since a piece is frozen."""
+        caps = (self.limits.task, self.limits.user, self.limits.project)
+        return bool(self.members or self.projects) or any(cap != NO_CAP for cap in caps)
 
 
 class ServerPiece(Record, frozen=True):
@@ -77,6 +85,17 @@ class ServerPiece(Record, frozen=True):
         """The indices of GPUs that are neither held nor drained, ascending."""
         pairs = zip(self.facts.gpus, self.holders, strict=True)
         return tuple(c.index for c, held in pairs if not held and c.index not in self.drained)
+
+    def first_free(self, count: int) -> tuple[int, ...]:
+        """The first so many of those."""
+        if self.drained:
+            return self.free_gpus()[:count]
+        found: list[int] = []
+        at = -1
+        for _ in range(count):
+            at = self.holders.index(0, at + 1)
+            found.append(self.facts.gpus[at].index)
+        return tuple(found)
 
     def free_count(self) -> int:
         """How many GPUs are neither held nor drained."""

@@ -8,7 +8,7 @@ the pool.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from .facts import Share
 from .piece import POOL, Piece, PoolPiece, ServerPiece
@@ -82,19 +82,13 @@ class Fleet:
             if server is not None:
                 self.put(give_back(server, share))
 
-    def best(
-        self, gpus: int, fits: Callable[[ServerPiece], bool], among: int = -1
-    ) -> ServerPiece | None:
-        """The fullest server with `gpus` free that fits; `among` is a bit set of pool positions."""
-        for server in self.fullest_first(gpus, among):
-            if fits(server):
-                return server
-        return None
-
     def fullest_first(self, gpus: int, among: int = -1) -> Iterator[ServerPiece]:
-        """Servers with at least `gpus` free, fewest free first, then in pool order."""
-        for free in sorted(self._buckets):
-            left = self._buckets[free] & among if free >= gpus else 0
+        """Servers with at least `gpus` free, fewest free first, then in pool order.
+
+        `among` is a bit set of pool positions.
+        """
+        for free in sorted([free for free, bits in self._buckets.items() if bits and free >= gpus]):
+            left = self._buckets[free] & among
             while left:
                 lowest = left & -left
                 yield self.servers[lowest.bit_length() - 1]
@@ -124,10 +118,6 @@ class Fleet:
             bits |= 0 if at is None else 1 << at
         return bits
 
-    def without(self, among: int, server: ServerPiece) -> int:
-        """The bit set less one server."""
-        return among & ~(1 << self._position[server.facts.name])
-
 
 def usual_cpus(server: ServerPiece, gpus: int) -> int:
     """CPUs that go with `gpus` GPUs where none were asked for: the server's CPUs per GPU,
@@ -138,7 +128,7 @@ def usual_cpus(server: ServerPiece, gpus: int) -> int:
 
 def share(server: ServerPiece, gpus: tuple[int, ...], cpus: int) -> Share:
     """The part of `server` that an allocation gets, with the UUIDs where any is known."""
-    uuids = tuple(server.facts.gpus[server.position(gpu)].uuid for gpu in gpus)
+    uuids = tuple([server.facts.gpus[server.position(gpu)].uuid for gpu in gpus])
     return Share(server.facts.name, gpus, cpus, uuids if any(uuids) else None)
 
 
@@ -148,19 +138,14 @@ def place(
     """Best fit for `gpus` and `cpus` on each of `servers` servers, or None where there is no
     room now.
     """
-    shares: list[Share] = []
-
-    def fits(server: ServerPiece) -> bool:
-        return server.cpus_free >= (usual_cpus(server, gpus) if cpus is None else cpus)
-
-    for _ in range(servers):
-        server = fleet.best(gpus, fits, among)
-        if server is None:
-            return None
-        among = fleet.without(among, server)
+    found: list[tuple[ServerPiece, int]] = []
+    for server in fleet.fullest_first(gpus, among):
         granted = usual_cpus(server, gpus) if cpus is None else cpus
-        shares.append(share(server, server.free_gpus()[:gpus], granted))
-    return tuple(shares)
+        if server.cpus_free >= granted:
+            found.append((server, granted))
+            if len(found) == servers:
+                return tuple([share(one, one.first_free(gpus), each) for one, each in found])
+    return None
 
 
 def divide(cpus: int, counts: tuple[int, ...]) -> tuple[int, ...]:

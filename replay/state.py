@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+
+import msgspec
 
 from ..ledger.chain import links
 from ..ledger.errors import BrokenChain
@@ -81,6 +84,12 @@ class State:
         """In a copy: let an allocation run that no event tells of."""
         self._follow(begin(self.pieces, piece))
 
+    def prolong(self, piece: AllocationPiece, until: int) -> None:
+        """In a copy: let an allocation's lease end at `until` (microseconds UTC) instead."""
+        key = f"allocation:{piece.id}"
+        self.pieces[key] = msgspec.structs.replace(piece, until=until)
+        self._follow((key,))
+
     @property
     def seq(self) -> int:
         """The seq of the last event folded."""
@@ -137,6 +146,15 @@ class State:
         """The running tasks of an owner: pairs of name and allocation id."""
         piece = self.pieces.get("tasks:" + owner)
         return piece.tasks if isinstance(piece, TasksPiece) else ()
+
+    def named(self, owner: str, task: str) -> list[int]:
+        """The running allocations of an owner under a name: in a forged log more than one."""
+        tasks, found = self.tasks(owner), []
+        at = bisect_left(tasks, (task, 0))
+        while at < len(tasks) and tasks[at][0] == task:
+            found.append(tasks[at][1])
+            at += 1
+        return found
 
     def last_refusal(self, actor: str) -> RefusalPiece | None:
         """The actor's last recorded refusal."""

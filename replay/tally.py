@@ -1,0 +1,88 @@
+"""Tallies: what all running allocations of a user or of a project hold together. Pure.
+
+Limits ask for it at every grant, so it is counted up and down instead of anew. What keeps it
+honest: it moves with the docket, which follows every event and remembers each allocation as it
+was when it entered, so that what is taken off is what was added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from .facts import cpus_in, gpus_in
+from .piece import AllocationPiece
+from .spent import project_key, user_key
+
+
+class Tally:
+    """GPUs and CPUs held at once, and what GPU time is reckoned from.
+
+    Times are microseconds UTC: `earliest` lies at or before every start, `latest` at or behind.
+    """
+
+    __slots__ = ("_leased_us", "_open", "_open_us", "cpus", "earliest", "gpus", "latest", "number")
+
+    def __init__(self, pieces: Iterable[AllocationPiece] = ()) -> None:
+        self.number = self.gpus = self.cpus = 0
+        self.earliest, self.latest = 1 << 62, 0
+        self._leased_us = self._open = self._open_us = 0
+        for piece in pieces:
+            self.count(piece, 1)
+
+    def count(self, piece: AllocationPiece, sign: int) -> None:
+        """Add an allocation (`sign` 1), or take one off (-1)."""
+        gpus, start = gpus_in(piece.servers), piece.start
+        self.number += sign
+        self.gpus += sign * gpus
+        self.cpus += sign * cpus_in(piece.servers)
+        if piece.until is None:
+            self._open += sign * gpus
+            self._open_us += sign * gpus * start
+        else:
+            self._leased_us += sign * gpus * max(0, piece.until - start)
+        self.earliest = min(self.earliest, start)
+        self.latest = max(self.latest, start)
+
+    def gpu_us(self, first: int, at: int, running: Callable[[], Iterable[AllocationPiece]]) -> int:
+        """GPU microseconds from `first` on, leases to their ends, the rest until `at`.
+
+        The allocations themselves, `running`, are looked at only where one began before `first`.
+        """
+        if self.earliest >= first and self.latest <= at:
+            return self._leased_us + self._open * at - self._open_us
+        pieces = list(running())
+        self.earliest = min((piece.start for piece in pieces), default=1 << 62)
+        return sum(
+            gpus_in(piece.servers)
+            * max(0, (at if piece.until is None else piece.until) - max(first, piece.start))
+            for piece in pieces
+        )
+
+
+class Tallies:
+    """The tallies of all users and projects, by the keys under which their past is counted."""
+
+    def __init__(self, pieces: Iterable[AllocationPiece]) -> None:
+        self._by_key: dict[str, Tally] = {}
+        for piece in pieces:
+            self.count(piece, 1)
+
+    def of(self, key: str) -> Tally:
+        """The tally of a user or project; an empty one where nothing of his runs."""
+        return self._by_key.get(key) or Tally()
+
+    def count(self, piece: AllocationPiece, sign: int) -> None:
+        """Add an allocation (`sign` 1), or take one off (-1)."""
+        for key in _keys(piece):
+            tally = self._by_key.get(key)
+            if tally is None:
+                tally = self._by_key[key] = Tally()
+            tally.count(piece, sign)
+            if not tally.number:
+                del self._by_key[key]
+
+
+def _keys(piece: AllocationPiece) -> Iterator[str]:
+    yield user_key(piece.owner)
+    if piece.project is not None:
+        yield project_key(piece.project)
