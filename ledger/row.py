@@ -79,10 +79,16 @@ def insert(connection: sqlite3.Connection, event: Event) -> None:
 _ROW = tuple[int, int, str, int, str, str | None, bytes, bytes, bytes]
 
 
+class _Rows(msgspec.Struct, frozen=True, array_like=True):
+    """A run of rows. Of a class msgspec keeps what it found out, of `list[_ROW]` it does not."""
+
+    rows: list[_ROW]
+
+
 def _events(connection: sqlite3.Connection, rows: list[Any]) -> list[Event]:
     """The rows as events; a damaged file may hold any type anywhere, whatever the table says."""
     try:
-        return [Event(*row) for row in msgspec.convert(rows, list[_ROW])]
+        return [Event(*row) for row in msgspec.convert((rows,), _Rows).rows]
     except msgspec.ValidationError as error:
         torn = next(row[0] for row in rows if not _fits(row))
         raise BrokenChain(_path(connection), MISTYPED, torn) from error

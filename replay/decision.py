@@ -56,7 +56,7 @@ def decide_allocate(
     reason, broken = _standing(state, request, holder, now_us)
     shares = find_place(state.fleet, request) if reason is None else None
     if shares is not None and state.docket.waiting:
-        shares = _in_turn(state, request, holder, now_us)
+        shares = _in_turn(state, request, holder, shares, now_us)
         reason = "waiting" if shares is None else None
     if shares is None:
         reason = reason or momentary_reason(state, request)
@@ -174,9 +174,12 @@ def _standing(
 
 
 def _in_turn(
-    state: State, request: AllocateRequest, holder: Holder, now_us: int
+    state: State, request: AllocateRequest, holder: Holder, alone: tuple[Share, ...], now_us: int
 ) -> tuple[Share, ...] | None:
-    """What the request gets with those ahead of it in line served first, or None."""
+    """What the request gets with those ahead of it in line served first, or None.
+
+    `alone` is what it would get if there were nobody, its limits kept.
+    """
     number = request.waiting
     piece = None if number is None else state.docket.waiting.get(number)
     if piece is None:
@@ -185,8 +188,8 @@ def _in_turn(
             priority(state, holder.project), request.on,
         )  # fmt: skip
     line = [*state.docket.ahead_of(piece), piece]
-    free = piece.id if number is None else None  # `_standing` found no limit in its way
-    return serve(state, line, now_us, free).get(piece.id)
+    known = alone if number is None else None
+    return serve(state, line, now_us, known).get(piece.id)
 
 
 def _refusal(

@@ -18,6 +18,8 @@ class Docket:
     """The index of a state's pieces; made from all of them, then moved by `follow`."""
 
     __slots__ = (
+        "_alike",
+        "_last_shape",
         "_line",
         "_names",
         "_shape",
@@ -39,6 +41,8 @@ class Docket:
         self._line: list[WaitingPiece] | None = None
         self._shape: dict[int, int] = {}
         self._shapes: dict[object, int] = {}
+        self._alike: dict[int, dict[int, WaitingPiece]] = {}
+        self._last_shape = 0
         self._names: dict[tuple[str, str], list[int]] = {}
         self._tallies: Tallies | None = None
         for piece in pieces.values():
@@ -86,15 +90,14 @@ class Docket:
         return line[: bisect_left(line, _order(piece), key=_order)]
 
     def shape_of(self, piece: WaitingPiece) -> int:
-        """A number for how much is asked for and where: the same for all who ask for the like."""
-        number = self._shape.get(piece.id)
-        if number is None:
-            asked = piece.asked
-            shape = asked.servers, asked.gpus, asked.cpus, piece.places
-            number = self._shapes.setdefault(shape, len(self._shapes))
-            if piece.id in self.waiting:
-                self._shape[piece.id] = number
-        return number
+        """A number for how much is asked for and where: the same for all alike, 0 for one who
+        comes new and is like nobody. Kept of those in line, who stay what they are.
+        """
+        return self._shape.get(piece.id) or self._shapes.get(_shape(piece), 0)
+
+    def kinds(self) -> Iterable[tuple[int, WaitingPiece]]:
+        """The shapes that occur in line, each with one of those who have it."""
+        return ((shape, next(iter(alike.values()))) for shape, alike in self._alike.items())
 
     def awaits(self, owner: str, task: str) -> list[int]:
         """The requests in line by which an owner awaits a task of that name, oldest first."""
@@ -130,15 +133,17 @@ class Docket:
 
     def _join(self, piece: WaitingPiece) -> None:
         self.waiting[piece.id] = piece
+        shape = self._shapes.get(_shape(piece), 0)
+        if not shape:
+            shape = self._shapes[_shape(piece)] = self._last_shape = self._last_shape + 1
+        self._shape[piece.id] = shape
+        self._alike.setdefault(shape, {})[piece.id] = piece
         self._names.setdefault((piece.owner, piece.asked.task), []).append(piece.id)
 
     def _waiting(self, number: int, piece: Piece | None) -> None:
         line, before = self._line, self.waiting.pop(number, None)
         if before is not None:
-            name = before.owner, before.asked.task
-            self._names[name].remove(number)
-            if not self._names[name]:
-                del self._names[name]
+            self._go(before)
         if line is not None and before is not None:
             at = bisect_left(line, _order(before), key=_order)
             line = line[:at] + line[at + 1 :]
@@ -148,9 +153,21 @@ class Docket:
                 at = bisect_left(line, _order(piece), key=_order)
                 line = [*line[:at], piece, *line[at:]]
         self._line = line
-        self._shape.pop(number, None)
-        if not self.waiting:
-            self._shapes.clear()
+
+    def _go(self, piece: WaitingPiece) -> None:
+        name, shape = (piece.owner, piece.asked.task), self._shape.pop(piece.id)
+        self._names[name].remove(piece.id)
+        if not self._names[name]:
+            del self._names[name]
+        del self._alike[shape][piece.id]
+        if not self._alike[shape]:
+            del self._alike[shape]
+            del self._shapes[_shape(piece)]
+
+
+def _shape(piece: WaitingPiece) -> tuple[object, ...]:
+    asked = piece.asked
+    return asked.servers, asked.gpus, asked.cpus, piece.places
 
 
 def _order(piece: WaitingPiece) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from .piece import AllocationPiece
 from .request import AllocateRequest
 from .spent import HOUR_US, SECOND_US, counted, project_key, since, task_key, user_key
 from .state import State
-from .tally import Tally
+from .tally import NOTHING, Tally
 
 HOUR_S = 3_600
 
@@ -62,14 +62,16 @@ class Breach(Record, frozen=True):
 
 def cap_of_user(state: State, owner: str) -> Cap:
     """What the user with this identity may have at most."""
-    own = next((one.cap for one in state.pool.members if one.id == owner), None)
-    return _merged(own, state.pool.limits.user)
+    pool = state.pool
+    own = next((one.cap for one in pool.members if one.id == owner), None) if pool.members else None
+    return _merged(own, pool.limits.user)
 
 
 def cap_of_project(state: State, name: str) -> Cap:
     """What the project of this name may have at most."""
-    own = next((one.cap for one in state.pool.projects if one.name == name), None)
-    return _merged(own, state.pool.limits.project)
+    pool = state.pool
+    own = next((one.cap for one in pool.projects if one.name == name), None)
+    return _merged(own, pool.limits.project)
 
 
 def _merged(own: Cap | None, general: Cap) -> Cap:
@@ -100,7 +102,8 @@ def scopes(state: State, owner: str, user: str, task: str, project: str | None) 
     limits = state.pool.limits
     if limits.task != NO_CAP:
         same = _pieces(state, state.named(owner, task))
-        yield Scope("task", task, limits.task, Tally(same), task_key(owner, task), lambda: same)
+        held_so = Tally(same) if same else NOTHING
+        yield Scope("task", task, limits.task, held_so, task_key(owner, task), lambda: same)
     cap = cap_of_user(state, owner)
     if cap != NO_CAP:
         key, tallies = user_key(owner), state.docket.tallies
@@ -154,28 +157,30 @@ def breach(state: State, wish: Wish, now_us: int) -> Breach | None:
         return Breach("task", task, "gpus", most, 0, wish.gpus)
     if not pool.limited:
         return None
-    found = [
-        one
-        for scope in scopes(state, wish.owner, wish.user, task, wish.project)
-        for one in _breaches(state, scope, wish, now_us)
-    ]
+    found: list[Breach] = []
+    for scope in scopes(state, wish.owner, wish.user, task, wish.project):
+        found += _breaches(state, scope, wish, now_us)
     return min(found, key=lambda one: one.passes, default=None)
 
 
-def _breaches(state: State, scope: Scope, wish: Wish, now_us: int) -> Iterator[Breach]:
-    cap = scope.cap
-    for what, allowed in (("gpus", cap.gpus), ("cpus", cap.cpus)):
-        if allowed is None:
-            continue
-        asked = wish.gpus if what == "gpus" else wanted_cpus(state, wish.request)
-        used = scope.tally.gpus if what == "gpus" else scope.tally.cpus
-        if used + asked > allowed:
-            free_at = _room_at(scope.running(), what, used + asked - allowed)
-            yield Breach(scope.name, scope.who, what, allowed, used, asked, free_at=free_at)
+def _breaches(state: State, scope: Scope, wish: Wish, now_us: int) -> list[Breach]:
+    cap, used, found = scope.cap, scope.tally, list[Breach]()
+    if cap.gpus is not None and used.gpus + wish.gpus > cap.gpus:
+        found.append(_too_many(scope, "gpus", cap.gpus, used.gpus, wish.gpus))
+    if cap.cpus is not None:
+        cpus = wanted_cpus(state, wish.request)
+        if used.cpus + cpus > cap.cpus:
+            found.append(_too_many(scope, "cpus", cap.cpus, used.cpus, cpus))
     if cap.lease is not None and wish.lease is not None and wish.lease > cap.lease:
-        yield Breach(scope.name, scope.who, "lease", cap.lease, 0, wish.lease)
+        found.append(Breach(scope.name, scope.who, "lease", cap.lease, 0, wish.lease))
     if cap.gpu_hours is not None:
-        yield from _hours(state, scope, cap.gpu_hours * HOUR_S, wish, now_us)
+        found += _hours(state, scope, cap.gpu_hours * HOUR_S, wish, now_us)
+    return found
+
+
+def _too_many(scope: Scope, what: str, allowed: int, used: int, asked: int) -> Breach:
+    free_at = _room_at(scope.running(), what, used + asked - allowed)
+    return Breach(scope.name, scope.who, what, allowed, used, asked, free_at=free_at)
 
 
 def held(piece: AllocationPiece, what: str) -> int:
@@ -201,15 +206,14 @@ def used_s(state: State, scope: Scope, at_us: int) -> int:
     return (spent + scope.tally.gpu_us(first, at_us, scope.running)) // SECOND_US
 
 
-def _hours(state: State, scope: Scope, allowed: int, wish: Wish, now_us: int) -> Iterator[Breach]:
-    asked = wish.gpus * (wish.lease or 0)
+def _hours(state: State, scope: Scope, allowed: int, wish: Wish, now_us: int) -> list[Breach]:
+    asked, used = wish.gpus * (wish.lease or 0), used_s(state, scope, now_us)
+    if used + asked <= allowed and used < allowed:
+        return []
 
     def fits(used: int) -> bool:
         return used + asked <= allowed and used < allowed
 
-    used = used_s(state, scope, now_us)
-    if fits(used):
-        return
     window, free_at = counted(scope.cap), None
     ends = [piece.until or 0 for piece in scope.running()]
     if asked <= allowed and all(ends):  # without a lease nobody can tell
@@ -217,7 +221,7 @@ def _hours(state: State, scope: Scope, allowed: int, wish: Wish, now_us: int) ->
         hours = range(now_us // HOUR_US + 1, last // HOUR_US + 2)
         at = bisect(hours, False, key=lambda hour: fits(used_s(state, scope, hour * HOUR_US)))
         free_at = hours[at] * HOUR_US if at < len(hours) else None
-    yield Breach(scope.name, scope.who, "gpu_hours", allowed, used, asked, window, free_at)
+    return [Breach(scope.name, scope.who, "gpu_hours", allowed, used, asked, window, free_at)]
 
 
 def breach_of_extension(

@@ -26,13 +26,14 @@ NO_ROOM = 0
 
 
 def serve(
-    state: State, line: Sequence[WaitingPiece], now_us: int, free: int | None = None
+    state: State, line: Sequence[WaitingPiece], now_us: int, alone: Shares | None = None
 ) -> dict[int, Shares]:
     """What each of those gets who can be served now, by id and in order.
 
-    `free` is the id of one of whom it is known that no limit holds it up as things stand.
+    Whoever does not wait yet can only be the last. Of such a one `alone` may tell what it would
+    get if nobody waited; no limit holds it up then, as things stand.
     """
-    return _Round(state, now_us, free).serve(line)
+    return _Round(state, now_us, alone).serve(line)
 
 
 def forecast(state: State, now_us: int) -> dict[int, int]:
@@ -67,48 +68,51 @@ def _hold(trial: State, piece: WaitingPiece, shares: Shares, at: int) -> None:
 class _Round:
     """A look down the line at one instant; `trial` holds all that is given away in it.
 
-    `free` is the request of which it is known that no limit holds it up as things stand.
+    Shapes are `full` for which there is no room, and `settled` where no more heads come of them.
+    `alone` is what the last in line would get alone, where it is known.
     """
 
-    def __init__(self, state: State, now_us: int, free: int | None) -> None:
+    def __init__(self, state: State, now_us: int, alone: Shares | None) -> None:
         self.trial = state.fleet  # another one as soon as something is given away
         self._state = self._book = state
         self._now_us = now_us
-        self._free = free
+        self._alone = alone
         limits = state.pool.limits
         self._limits = state.pool.limited
         self._same = not self._limits and limits.gpus_per_task is None
         self._by_task = limits.task.gpu_hours is not None
         self._known: dict[object, bool] = {}
+        self._line: Sequence[WaitingPiece] = ()
         self._given: dict[int, Shares] = {}
         self._unbooked: list[WaitingPiece] = []
         self._ends: list[tuple[int, int]] = []
         self._heads: list[Blocked] = []
         self._covered = 0
-        self._blocked: list[tuple[int, WaitingPiece]] = []
+        self._full: set[int] = set()
         self._settled: set[int] = set()
+        self._looked = 0
 
     def serve(self, line: Sequence[WaitingPiece]) -> dict[int, Shares]:
         """What each of those gets who can be served, by id and in order."""
+        self._line, last = line, len(line) - 1
         denied: dict[int, int] = {}  # by shape: whoever would hold as much as long need not ask
-        shape_of, last = self._state.docket.shape_of, line[-1] if line else None
-        for piece in line:
+        shape_of, full = self._state.docket.shape_of, self._full
+        for at in range(self._first(line), len(line)):
+            piece = line[at]
             shape = shape_of(piece)
-            if denied.get(shape) == NO_ROOM:
-                self._block(shape, piece)
+            if shape in full:
                 continue
             request = request_of(piece)
-            shares = self._place(request, shape)
+            shares = self._place(request, shape, newest=at == last)
             if shares is None:
-                denied[shape] = NO_ROOM
-                self._block(shape, piece)
                 continue
             until = self._until(piece)
             if until >= denied.get(shape, NEVER + 1) or not self._ready(piece, shape):
                 continue
+            self._look_at_blocked(at)
             shares = self._behind_heads(request, shares, until)
             if shares is not None:
-                self._give(piece, shares, until, last=piece is last)
+                self._give(piece, shares, until, last=at == last)
             elif piece.asked.servers == 1 or exact(request):  # over several other ways may be left
                 denied[shape] = until
         return self._given
@@ -124,17 +128,31 @@ class _Round:
         piece = self._state.allocation(number)
         return self._given.get(number, ()) if piece is None else piece.servers
 
-    def _place(self, request: AllocateRequest, shape: int) -> Shares | None:
-        """Where it has room. One whose servers are not there has none, and holds up nobody."""
-        if request.on and not _there(self._state, request):
-            self._settled.add(shape)
-            return None
-        return find_place(self.trial, request)
+    def _first(self, line: Sequence[WaitingPiece]) -> int:
+        """The first who may have room: where none of all the shapes in line has any, that is
+        one who comes new, or nobody. A thousand in line may have few shapes.
+        """
+        docket = self._state.docket
+        for shape, piece in docket.kinds():
+            if self._place(request_of(piece), shape) is not None:
+                return 0
+        new = bool(line) and line[-1].id not in docket.waiting
+        return len(line) - new
 
-    def _block(self, shape: int, piece: WaitingPiece) -> None:
-        """Remember one who has no room, until somebody has who comes behind."""
-        if shape not in self._settled:
-            self._blocked.append((shape, piece))
+    def _place(
+        self, request: AllocateRequest, shape: int, *, newest: bool = False
+    ) -> Shares | None:
+        """Where it has room. One whose servers are not there has none, and holds up nobody."""
+        shares = None
+        if newest and self._alone is not None and self.trial is self._state.fleet:
+            shares = self._alone
+        elif not request.on or _there(self._state, request):
+            shares = find_place(self.trial, request)
+        else:
+            self._settled.add(shape)
+        if shares is None:
+            self._full.add(shape)
+        return shares
 
     def _give(self, piece: WaitingPiece, shares: Shares, until: int, *, last: bool) -> None:
         self._given[piece.id] = shares
@@ -160,7 +178,7 @@ class _Round:
         known = self._known.get(key)
         if known is None:
             book = self._booked()
-            known = piece.id == self._free and book is self._state
+            known = self._alone is not None and piece is self._line[-1] and book is self._state
             known = known or breach(book, wish_of(self._state, piece), self._now_us) is None
             self._known[key] = known
         return known
@@ -197,18 +215,21 @@ class _Round:
         return None
 
     def _hinders(self, shares: Shares, until: int) -> bool:
-        return any(head.hindered_by(shares, until) for head in self._all_heads())
+        return any(head.hindered_by(shares, until) for head in self._heads)
 
-    def _all_heads(self) -> list[Blocked]:
-        """Of the blocked the first on each server that any of them could use.
+    def _look_at_blocked(self, upto: int) -> None:
+        """Make heads of those who have no room: the first on each server that any could use.
 
-        Nothing was given away since they were met, so what holds them up now did so then.
+        Nothing was given away since they were passed by, so what is in their way now was then.
         """
         everywhere = (1 << len(self.trial.servers)) - 1
-        for shape, piece in self._blocked:
-            if self._covered == everywhere:
+        passed, self._looked = range(self._looked, upto), upto + 1  # who stands there has room
+        for at in passed:
+            if self._covered == everywhere or len(self._settled) == len(self._full):
                 break
-            if shape in self._settled:
+            piece = self._line[at]
+            shape = self._state.docket.shape_of(piece)
+            if shape in self._settled or shape not in self._full:
                 continue
             request = request_of(piece)
             could = usable(self.trial, request)
@@ -219,8 +240,6 @@ class _Round:
             if new:
                 self._heads.append(Blocked(request, could, self))
                 self._covered |= could
-        self._blocked.clear()
-        return self._heads
 
 
 def request_of(piece: WaitingPiece) -> AllocateRequest:

@@ -68,29 +68,39 @@ def spend(pieces: MutableMapping[str, Piece], piece: AllocationPiece, at: int) -
     gpus = gpus_in(piece.servers)
     fresh = by_hour(max(piece.start, first * HOUR_US), at, gpus)
     touched = []
+    if fresh and fresh[-1][0] not in dict(_hours(pieces, user_key(piece.owner))):
+        touched += forget(pieces, first)
     for key in _keys(pool.limits, piece):
-        hours = _hours(pieces, key)
-        if fresh and fresh[-1][0] not in hours:
-            touched += forget(pieces, first)
-            hours = _hours(pieces, key)
-        for hour, spent in fresh:
-            hours[hour] = hours.get(hour, 0) + spent
+        hours = _added(_hours(pieces, key), fresh)
         if hours:
-            pieces[key] = SpentPiece(tuple(sorted(hours.items())))
+            pieces[key] = SpentPiece(hours)
             touched.append(key)
     return touched
 
 
-def _hours(pieces: MutableMapping[str, Piece], key: str) -> dict[int, int]:
+def _hours(pieces: MutableMapping[str, Piece], key: str) -> tuple[tuple[int, int], ...]:
     piece = pieces.get(key)
-    return dict(piece.hours) if isinstance(piece, SpentPiece) else {}
+    return piece.hours if isinstance(piece, SpentPiece) else ()
+
+
+def _added(
+    hours: tuple[tuple[int, int], ...], fresh: list[tuple[int, int]]
+) -> tuple[tuple[int, int], ...]:
+    if not hours:
+        return tuple(fresh)
+    if len(fresh) == 1 and fresh[0][0] == hours[-1][0]:  # most end in the hour they began in
+        return (*hours[:-1], (fresh[0][0], hours[-1][1] + fresh[0][1]))
+    summed = dict(hours)
+    for hour, spent in fresh:
+        summed[hour] = summed.get(hour, 0) + spent
+    return tuple(sorted(summed.items()))
 
 
 def forget(pieces: MutableMapping[str, Piece], first: int | None = None) -> list[str]:
     """Drop the hours before `first`, or all of them; returns the keys of pieces that changed.
 
-    Whoever counts something in a new hour does it for everybody, so that what nobody adds to
-    goes as well, and nobody does it at every end.
+    Whoever is the first to count in an hour of his own does it for everybody, so that what nobody
+    adds to goes as well, and nobody does it at every end.
     """
     changed = {
         key: () if first is None else tuple(one for one in piece.hours if one[0] >= first)
@@ -121,4 +131,4 @@ def since(piece: Piece | None, first_us: int) -> int:
     if not isinstance(piece, SpentPiece):
         return 0
     first = first_us // HOUR_US
-    return sum(spent for hour, spent in piece.hours if hour >= first)
+    return sum([spent for hour, spent in piece.hours if hour >= first])

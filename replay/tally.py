@@ -59,6 +59,10 @@ class Tally:
         )
 
 
+NOTHING = Tally()
+"""The tally of somebody of whom nothing runs; never counted into."""
+
+
 class Tallies:
     """The tallies of all users and projects, by the keys under which their past is counted."""
 
@@ -69,7 +73,7 @@ class Tallies:
 
     def of(self, key: str) -> Tally:
         """The tally of a user or project; an empty one where nothing of his runs."""
-        return self._by_key.get(key) or Tally()
+        return self._by_key.get(key, NOTHING)
 
     def count(self, piece: AllocationPiece, sign: int) -> None:
         """Add an allocation (`sign` 1), or take one off (-1)."""

@@ -43,7 +43,7 @@ class Vacancy:
             wanted = usual_cpus(server, self._gpus) if cpus is None else cpus
             room = _Room(server.free_count(), server.cpus_free - wanted, server.drained)
             self._rooms[server.facts.name] = room
-            self._able += self._fits(room)
+            self._able += room.gpus >= self._gpus and room.spare >= 0
             usable ^= lowest
 
     def enough(self) -> bool:
@@ -59,19 +59,16 @@ class Vacancy:
         return self._move(shares, -1)
 
     def _move(self, shares: Iterable[Share], sign: int) -> bool:
-        met = False
+        met, wanted = False, self._gpus
         for share in shares:
             room = self._rooms.get(share.server)
             if room is None:
                 continue
-            before, count = self._fits(room), len(share.gpus)
+            gpus, spare, count = room.gpus, room.spare, len(share.gpus)
             if room.drained:
                 count -= sum(gpu in room.drained for gpu in share.gpus)
-            room.gpus += sign * count
-            room.spare += sign * share.cpus
-            self._able += self._fits(room) - before
+            room.gpus = left = gpus + sign * count
+            room.spare = spared = spare + sign * share.cpus
+            self._able += (left >= wanted and spared >= 0) - (gpus >= wanted and spare >= 0)
             met = True
         return met
-
-    def _fits(self, room: _Room) -> bool:
-        return room.gpus >= self._gpus and room.spare >= 0
