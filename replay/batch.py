@@ -117,6 +117,8 @@ class Batch:
         self.freed = self.freed or _frees(payload)
         assert effects.void is None, f"decided what is impossible: {effects.void}"
         self._keeping.note(event.seq, effects)
+        if isinstance(payload, AllocationGranted):
+            self._keeping.keep_grant(event, payload)
         return Recorded(event, payload)
 
     def by_key(self, actor: str, key: str, asked: object) -> Recorded | None:
@@ -162,9 +164,15 @@ class Batch:
         return self._turn.now_us
 
     def grants(self, allocations: Iterable[int]) -> list[Recorded]:
-        """The granted events with these ids."""
-        events = [next(iter(self._turn.read(seq - 1, seq))) for seq in allocations]
-        return [Recorded(event, decode(event)) for event in events]
+        """The granted events with these ids: as this process recorded them, else read again."""
+        return [self._grant(seq) for seq in allocations]
+
+    def _grant(self, seq: int) -> Recorded:
+        own = self._keeping.grant(seq)
+        if own is not None:
+            return Recorded(*own)
+        event = next(iter(self._turn.read(seq - 1, seq)))
+        return Recorded(event, decode(event))
 
     def first_of(self, kind: str) -> int | None:
         """The seq of the first event of that kind, if there is one."""

@@ -14,14 +14,18 @@ from contextlib import suppress
 import msgspec
 
 from ..ledger.errors import BrokenChain
+from ..ledger.event import Event
 from ..ledger.log import Turn
 from ..ledger.row import insert
 from . import projection_store, snapshot_store
+from .catalogue import AllocationGranted
 from .fold import Effects
 from .snapshot_store import Header, Misfit, Snapshot
 from .state import State
 
 EVERY = 64
+GRANTS = 256
+"""So many grants of its own a process remembers."""
 FOLD_COST = 6
 """Folding one event costs about as much as loading this many pieces."""
 
@@ -38,6 +42,7 @@ class Keeping(threading.local):
 
     def __init__(self, notices: list[str]) -> None:
         self._state: State | None = None
+        self._granted: dict[int, tuple[Event, AllocationGranted]] = {}
         self._stored: dict[str, bytes] = {}
         self._stored_at: Header | None = None
         self._header: Header | None = None
@@ -50,6 +55,7 @@ class Keeping(threading.local):
     def forget(self) -> None:
         """Drop everything kept: the next turn loads anew."""
         self._state = None
+        self._granted = {}
         self._stored = {}
         self._stored_at = None
         self._header = None
@@ -120,6 +126,20 @@ class Keeping(threading.local):
     def note(self, seq: int, effects: Effects) -> None:
         """Remember what is to be saved."""
         self._unsaved.append(Unsaved(seq, effects))
+
+    def keep_grant(self, event: Event, grant: AllocationGranted) -> None:
+        """Remember a grant of this turn for its release, which tells of it.
+
+        What keeps it honest: events never change, and the kept state, which goes with it, stands
+        on this one.
+        """
+        if len(self._granted) >= GRANTS:
+            self._granted.pop(next(iter(self._granted)))
+        self._granted[event.seq] = event, grant
+
+    def grant(self, seq: int) -> tuple[Event, AllocationGranted] | None:
+        """The grant with this id, which ends now, where this process recorded it lately."""
+        return self._granted.pop(seq, None)
 
     def save_if_due(self, turn: Turn) -> None:
         """Save where others write too, nothing is saved, or enough has gathered."""
