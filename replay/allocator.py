@@ -1,8 +1,8 @@
 """The allocator: the one write path, for commands and Python users alike.
 
-A turn: take the lock, catch the state up, decide, append, save pieces and projections
-when due, commit. What keeps the kept state honest: every event folded in must link to
-the head before it, and whatever goes wrong in a turn drops the kept state.
+A turn: take the lock, catch the state up, decide, append, save pieces and projections when due,
+commit. What keeps the kept state honest: every event folded in must link to the head before it,
+and whatever goes wrong in a turn drops it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ from .state import State
 Answer = TypeVar("Answer")
 Decision = Payload | Refusal | None
 
-
 LOOK_US = 1_000_000
 """A process that writes again and again looks after other processes this often."""
 
@@ -43,10 +42,9 @@ LOOK_US = 1_000_000
 def _to_tell(batch: Batch) -> list[WaitingPiece]:
     """Those in line whom this turn concerns: who can be served now, and who was cancelled."""
     docket = batch.state.docket
-    if not (batch.freed and docket.waiting):
-        return batch.cancelled
-    served = serve(batch.state, docket.line(), batch.at)
-    return [*batch.cancelled, *(docket.waiting[number] for number in served)]
+    freed = batch.freed and docket.waiting
+    served = serve(batch.state, docket.line(), batch.at) if freed else ()
+    return batch.cancelled + [docket.waiting[number] for number in served]
 
 
 class Ended(msgspec.Struct, frozen=True):
