@@ -22,6 +22,7 @@ from installed import Installed
 
 PASSED_ON = ("PATH", "PATHEXT", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR")
 ROUNDS = 60
+LADEN = "100 wait for all servers"
 GOALS = {"allocate": Goal("time", 1.6)}
 READING = {
     "status": ("status",),
@@ -100,6 +101,22 @@ def test_a_writing_command(command: str, shell: Shell, compare: Compare) -> None
         goal=GOALS.get(command, TIME),
         rounds=ROUNDS,
     )
+
+
+def test_allocate_behind_a_line(
+    program: Installed, shell: Shell, tmp_path: Path, small: bool, compare: Compare
+) -> None:
+    """`allocate` with leases, limits and 100 in line beside the same with nothing in place."""
+    with ledgers.laden(tmp_path / "laden.db", LADEN, 3 if small else 100) as ledger:
+        laden = Shell(program, ledger, tmp_path)
+        laden.allocate()()
+        compare(
+            f"allocate, whole process: {LADEN}",
+            laden.allocate,
+            shell.allocate,
+            against="allocate with no limit, no lease and nobody in line",
+            rounds=ROUNDS,
+        )
 
 
 @pytest.mark.parametrize("command", READING)

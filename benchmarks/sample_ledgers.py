@@ -8,13 +8,19 @@ from pathlib import Path
 import msgspec
 
 import gpuledger
-from gpuledger import Card, Pool, Server
+from gpuledger import Card, Limits, Pool, Server
 from gpuledger.cli import poolsource, tracefile
 from gpuledger.handle import Ledger
+from gpuledger.replay import request as requests
+from gpuledger.replay.actor import Actor
+from gpuledger.replay.allocator import Allocator
+from gpuledger.replay.facts import Asked, Cap, Placed
 from gpuledger.replay.importing import Source
 from gpuledger.replay.trace import TraceRow
 
 SECOND_US = 1_000_000
+HOUR_S = 3_600
+CAPS = Cap(gpus=64, cpus=512, gpu_hours=1_000_000, lease=48 * HOUR_S)
 BEGAN_US = 1_585_666_800 * SECOND_US
 """2020-03-31T15:00:00Z, when the pools of imported pasts were there."""
 
@@ -31,6 +37,28 @@ def empty(path: Path, *, servers: int = 4) -> Ledger:
     """A new ledger on which nothing is held."""
     gpuledger.init(str(path), pool(servers))
     return gpuledger.open(str(path))
+
+
+def laden(path: Path, case: str, line: int) -> Ledger:
+    """A ledger of five servers with what the case speaks of in place.
+
+    Beside `plain` all scopes are limited; where somebody waits, `line` do, each another user, and
+    the first server is held on a lease for which they wait; `unlike` ones want other CPUs.
+    """
+    plain = pool(5)
+    limits = Limits() if case == "plain" else Limits(task=CAPS, user=CAPS, project=CAPS)
+    gpuledger.init(str(path), Pool(plain.servers, limits))
+    ledger = gpuledger.open(str(path))
+    if "wait" in case:
+        full = (Placed("gpu-server-0"),)
+        ledger.allocate("holds", 8, 8, on=full, lease=40 * HOUR_S)
+        allocator = Allocator(ledger.log)
+        for at in range(line):
+            cpus = 5 * (1 + at % 64) if "unlike" in case else 5
+            gpus, servers, on = (8, 1, full) if "full" in case else (40, 5, ())
+            wanted = Asked(f"waits-{at}", gpus, cpus, servers, lease=HOUR_S)
+            allocator.join(requests.allocate(wanted, on), Actor(f"user-{at}"))
+    return ledger
 
 
 def aged(path: Path, events: int, *, servers: int = 4) -> Ledger:

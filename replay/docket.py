@@ -13,6 +13,9 @@ from collections.abc import Iterable, Mapping
 from .piece import AllocationPiece, Piece, WaitingPiece
 from .tally import Tallies
 
+Size = tuple[int, int]
+"""On how many servers, and how many GPUs on each; zeros where places are named."""
+
 
 class Docket:
     """The index of a state's pieces; made from all of them, then moved by `follow`."""
@@ -41,7 +44,7 @@ class Docket:
         self._line: list[WaitingPiece] | None = None
         self._shape: dict[int, int] = {}
         self._shapes: dict[object, int] = {}
-        self._alike: dict[int, dict[int, WaitingPiece]] = {}
+        self._alike: dict[Size, dict[int, dict[int, WaitingPiece]]] = {}
         self._last_shape = 0
         self._names: dict[tuple[str, str], list[int]] = {}
         self._tallies: Tallies | None = None
@@ -95,9 +98,9 @@ class Docket:
         """
         return self._shape.get(piece.id) or self._shapes.get(_shape(piece), 0)
 
-    def kinds(self) -> Iterable[tuple[int, WaitingPiece]]:
-        """The shapes that occur in line, each with one of those who have it."""
-        return ((shape, next(iter(alike.values()))) for shape, alike in self._alike.items())
+    def sizes(self) -> Mapping[Size, Mapping[int, Mapping[int, WaitingPiece]]]:
+        """Those in line by their sizes, then by their shapes, then by id."""
+        return self._alike
 
     def awaits(self, owner: str, task: str) -> list[int]:
         """The requests in line by which an owner awaits a task of that name, oldest first."""
@@ -137,7 +140,7 @@ class Docket:
         if not shape:
             shape = self._shapes[_shape(piece)] = self._last_shape = self._last_shape + 1
         self._shape[piece.id] = shape
-        self._alike.setdefault(shape, {})[piece.id] = piece
+        self._alike.setdefault(_size(piece), {}).setdefault(shape, {})[piece.id] = piece
         self._names.setdefault((piece.owner, piece.asked.task), []).append(piece.id)
 
     def _waiting(self, number: int, piece: Piece | None) -> None:
@@ -159,15 +162,22 @@ class Docket:
         self._names[name].remove(piece.id)
         if not self._names[name]:
             del self._names[name]
-        del self._alike[shape][piece.id]
-        if not self._alike[shape]:
-            del self._alike[shape]
-            del self._shapes[_shape(piece)]
+        size = _size(piece)
+        del self._alike[size][shape][piece.id]
+        if not self._alike[size][shape]:
+            del self._alike[size][shape], self._shapes[_shape(piece)]
+        if not self._alike[size]:
+            del self._alike[size]
 
 
 def _shape(piece: WaitingPiece) -> tuple[object, ...]:
     asked = piece.asked
     return asked.servers, asked.gpus, asked.cpus, piece.places
+
+
+def _size(piece: WaitingPiece) -> Size:
+    asked = piece.asked
+    return (0, 0) if piece.places else (asked.servers, asked.gpus // asked.servers)
 
 
 def _order(piece: WaitingPiece) -> tuple[int, int]:

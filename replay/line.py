@@ -132,10 +132,14 @@ class _Round:
         """The first who may have room: where none of all the shapes in line has any, that is
         one who comes new, or nobody. A thousand in line may have few shapes.
         """
-        docket = self._state.docket
-        for shape, piece in docket.kinds():
-            if self._place(request_of(piece), shape) is not None:
-                return 0
+        docket, fleet = self._state.docket, self.trial
+        for (servers, gpus), shapes in docket.sizes().items():
+            if fleet.roomy(gpus) < servers:
+                self._full.update(shapes)
+                continue
+            for shape, alike in shapes.items():
+                if self._place(request_of(next(iter(alike.values()))), shape) is not None:
+                    return 0
         new = bool(line) and line[-1].id not in docket.waiting
         return len(line) - new
 

@@ -94,6 +94,10 @@ class Fleet:
                 yield self.servers[lowest.bit_length() - 1]
                 left ^= lowest
 
+    def roomy(self, gpus: int) -> int:
+        """How many servers have at least `gpus` free."""
+        return sum([bits.bit_count() for free, bits in self._buckets.items() if free >= gpus])
+
     def could(self, servers: int, gpus: int, cpus: int) -> bool:
         """Whether `servers` servers have `gpus` GPUs and `cpus` CPUs each, held or not."""
         able = 0
