@@ -90,6 +90,8 @@ class Docket:
     def ahead_of(self, piece: WaitingPiece) -> list[WaitingPiece]:
         """Those in line before a request, which may stand there or come new."""
         line = self.line()
+        if line and _order(line[-1]) < _order(piece):
+            return line
         return line[: bisect_left(line, _order(piece), key=_order)]
 
     def shape_of(self, piece: WaitingPiece) -> int:

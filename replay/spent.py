@@ -68,7 +68,8 @@ def spend(pieces: MutableMapping[str, Piece], piece: AllocationPiece, at: int) -
     gpus = gpus_in(piece.servers)
     fresh = by_hour(max(piece.start, first * HOUR_US), at, gpus)
     touched = []
-    if fresh and fresh[-1][0] not in dict(_hours(pieces, user_key(piece.owner))):
+    counted_so = _hours(pieces, user_key(piece.owner))
+    if fresh and (not counted_so or counted_so[-1][0] < fresh[-1][0]):
         touched += forget(pieces, first)
     for key in _keys(pool.limits, piece):
         hours = _added(_hours(pieces, key), fresh)

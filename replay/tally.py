@@ -9,9 +9,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+import msgspec
+
 from .facts import cpus_in, gpus_in
 from .piece import AllocationPiece
 from .spent import project_key, user_key
+
+
+class _Amount(msgspec.Struct, frozen=True, gc=False):
+    """What one allocation adds to a tally, or with opposite signs takes off; see there."""
+
+    number: int
+    gpus: int
+    cpus: int
+    leased_us: int
+    open: int
+    open_us: int
+    start: int
+
+
+def _amount(piece: AllocationPiece, sign: int) -> _Amount:
+    gpus, cpus, start = sign * gpus_in(piece.servers), sign * cpus_in(piece.servers), piece.start
+    if piece.until is None:
+        return _Amount(sign, gpus, cpus, 0, gpus, gpus * start, start)
+    return _Amount(sign, gpus, cpus, gpus * max(0, piece.until - start), 0, 0, start)
 
 
 class Tally:
@@ -27,21 +48,18 @@ class Tally:
         self.earliest, self.latest = 1 << 62, 0
         self._leased_us = self._open = self._open_us = 0
         for piece in pieces:
-            self.count(piece, 1)
+            self.add(_amount(piece, 1))
 
-    def count(self, piece: AllocationPiece, sign: int) -> None:
-        """Add an allocation (`sign` 1), or take one off (-1)."""
-        gpus, start = gpus_in(piece.servers), piece.start
-        self.number += sign
-        self.gpus += sign * gpus
-        self.cpus += sign * cpus_in(piece.servers)
-        if piece.until is None:
-            self._open += sign * gpus
-            self._open_us += sign * gpus * start
-        else:
-            self._leased_us += sign * gpus * max(0, piece.until - start)
-        self.earliest = min(self.earliest, start)
-        self.latest = max(self.latest, start)
+    def add(self, amount: _Amount) -> None:
+        """Add an allocation, or take one off."""
+        self.number += amount.number
+        self.gpus += amount.gpus
+        self.cpus += amount.cpus
+        self._leased_us += amount.leased_us
+        self._open += amount.open
+        self._open_us += amount.open_us
+        self.earliest = min(self.earliest, amount.start)
+        self.latest = max(self.latest, amount.start)
 
     def gpu_us(self, first: int, at: int, running: Callable[[], Iterable[AllocationPiece]]) -> int:
         """GPU microseconds from `first` on, leases to their ends, the rest until `at`.
@@ -77,11 +95,12 @@ class Tallies:
 
     def count(self, piece: AllocationPiece, sign: int) -> None:
         """Add an allocation (`sign` 1), or take one off (-1)."""
+        amount = _amount(piece, sign)
         for key in _keys(piece):
             tally = self._by_key.get(key)
             if tally is None:
                 tally = self._by_key[key] = Tally()
-            tally.count(piece, sign)
+            tally.add(amount)
             if not tally.number:
                 del self._by_key[key]
 
