@@ -50,6 +50,7 @@ class Shell:
         self._environ = {
             **kept, "HOME": str(home), "GPULEDGER": ledger.path, "LANG": "C.UTF-8", "TZ": "UTC"
         }  # fmt: skip
+        self.task = "none-yet"
         self._numbers = count()
         self._home = home
 
@@ -64,11 +65,11 @@ class Shell:
         """A side that runs one command of ours."""
         return lambda: lambda: self.run(*self.program.command, *args)
 
-    def allocate(self) -> Callable[[], object]:
+    def allocate(self, *more: str) -> Callable[[], object]:
         """Ready to run `allocate` with a new name, everything given back."""
-        self.ledger.release(mine=True, if_held=True)
-        task = f"task-{next(self._numbers)}"
-        return lambda: self.run(*self.program.command, "allocate", task, "1", "4")
+        self.ledger.release(self.task, if_held=True)
+        self.task = task = f"task-{next(self._numbers)}"
+        return lambda: self.run(*self.program.command, "allocate", task, "1", "4", *more)
 
     def release(self) -> Callable[[], object]:
         """Ready to run `release` of a task that is held."""
@@ -108,11 +109,11 @@ def test_allocate_behind_a_line(
 ) -> None:
     """`allocate` with leases, limits and 100 in line beside the same with nothing in place."""
     with ledgers.laden(tmp_path / "laden.db", LADEN, 3 if small else 100) as ledger:
-        laden = Shell(program, ledger, tmp_path)
-        laden.allocate()()
+        laden, leased = Shell(program, ledger, tmp_path), ("--lease", "1h", "--project", "vision")
+        laden.allocate(*leased)()
         compare(
             f"allocate, whole process: {LADEN}",
-            laden.allocate,
+            lambda: laden.allocate(*leased),
             shell.allocate,
             against="allocate with no limit, no lease and nobody in line",
             rounds=ROUNDS,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +17,8 @@ import sample_ledgers as ledgers
 from figure import TIME, Compare
 from floors import BareInserts
 
-ASLEEP_S = 0.005
-"""Who has said that he waits is left so long to fall asleep, untimed."""
+MEANWHILE = 20
+"""Rows inserted untimed while who has said that he waits falls asleep."""
 
 
 class Waiter:
@@ -83,13 +82,13 @@ def test_a_release_and_the_grant_of_who_waits(
                 assert ours.tell() == "ready"
                 ledger.allocate("holds", 8, 8)
                 assert int(ours.tell()) > 0
-                time.sleep(ASLEEP_S)
+                bare.insert(MEANWHILE)
                 return lambda: (ledger.release("holds"), ours.granted())
 
             def at_a_socket() -> Callable[[], object]:
                 assert theirs.tell() == "ready"
                 port = int(theirs.tell())
-                time.sleep(ASLEEP_S)
+                bare.insert(MEANWHILE)
 
                 def told() -> None:
                     bare.insert(1)

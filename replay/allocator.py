@@ -293,8 +293,8 @@ class Allocator:
 
     def _look(self, batch: Batch, actor: Actor, *, at_once: bool = False) -> None:
         """End what is tied to processes that are gone, looking for them once a second at most."""
-        if self._gone is None or not (batch.state.docket.tied or batch.state.docket.waiting):
-            return
-        if at_once or abs(batch.now_us - self._looked_us) >= LOOK_US:
+        docket = batch.state.docket
+        due = at_once or abs(batch.now_us - self._looked_us) >= LOOK_US
+        if due and self._gone is not None and (docket.tied or docket.waiting):
             self._looked_us = batch.now_us
             batch.sweep(actor, self._gone)

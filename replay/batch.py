@@ -63,6 +63,8 @@ class Batch:
     def __init__(self, turn: Turn, keeping: Keeping) -> None:
         self._turn = turn
         self._keeping = keeping
+        self.now_us = turn.now_us
+        """The wall clock as read in this turn (microseconds UTC)."""
         self.appended = False
         self.freed = False
         self.cancelled: list[WaitingPiece] = []
@@ -75,7 +77,8 @@ class Batch:
 
     def lapse(self, actor: Actor) -> None:
         """End the leases that are due, oldest first, each at its own end, by an event each."""
-        while (due := self.state.docket.due(self.at)) is not None:
+        docket = self.state.docket
+        while docket.ends and (due := docket.due(self.at)) is not None:
             until, number = due
             ended = AllocationReleased(by(actor), (number,), LEASE, clock=self.now_us)
             self.append(ended, actor.identity, at=until)
@@ -103,7 +106,7 @@ class Batch:
         self, payload: Payload, actor: str, *, key: str | None = None, at: int | None = None
     ) -> Recorded:
         """Append one event and fold it in; `at` only for a past that lies elsewhere."""
-        now, last = self._turn.now_us, self.state.head.at
+        now, last = self.now_us, self.state.head.at
         when = max(now, last) if at is None else max(at, last)
         if when != now and at is None:
             payload = msgspec.structs.replace(payload, clock=now)
@@ -157,11 +160,6 @@ class Batch:
             actor.identity,
         )
         return Refused(reason, recorded.event.seq, **facts)
-
-    @property
-    def now_us(self) -> int:
-        """The wall clock as read in this turn (microseconds UTC)."""
-        return self._turn.now_us
 
     def grants(self, allocations: Iterable[int]) -> list[Recorded]:
         """The granted events with these ids: as this process recorded them, else read again."""

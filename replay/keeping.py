@@ -44,6 +44,8 @@ class Keeping(threading.local):
         self._state: State | None = None
         self._granted: dict[int, tuple[Event, AllocationGranted]] = {}
         self._stored: dict[str, bytes] = {}
+        self._whole = False
+        """Whether all rows are in `_stored`: as long as each save finds the header of the last."""
         self._stored_at: Header | None = None
         self._header: Header | None = None
         self._unsaved: list[Unsaved] = []
@@ -110,6 +112,7 @@ class Keeping(threading.local):
     def _take(self, snapshot: Snapshot | None) -> None:
         self._state = State() if snapshot is None else snapshot.state
         self._stored = {} if snapshot is None else snapshot.digests
+        self._whole = snapshot is not None
         self._stored_at = self._header = None if snapshot is None else snapshot.header
         self._rewrite = snapshot is None
 
@@ -203,9 +206,10 @@ class Keeping(threading.local):
         self._rewrite = False
         if before is None or before != self._stored_at:
             self._stored = {}  # what is not known by its digest is asked for
+            self._whole = before is None  # then every row is written now
         self._stored_at = snapshot_store.save(
             conn, self._state, touched, before,
-            holdings=holdings, capacity=capacity, stored=self._stored,
+            holdings=holdings, capacity=capacity, stored=self._stored, whole=self._whole,
         )  # fmt: skip
         return self._stored_at
 

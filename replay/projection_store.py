@@ -41,19 +41,13 @@ def append(
     last_holding, last_capacity = after
     # Capacities come seldom: asked for each time, so that a table that is none is met and mended.
     conn.execute("DELETE FROM capacity WHERE n > ?", (last_capacity,))
+    rows = list[tuple[int, str, int | None, str, bytes]]()
     for holding in holdings:
         last_holding += 1
         value = encode_record(holding)
-        conn.execute(
-            "INSERT OR REPLACE INTO holdings VALUES (?, ?, ?, ?, ?)",
-            (
-                last_holding,
-                holding.server,
-                holding.end,
-                value.decode(),
-                digest(last_holding, value),
-            ),
-        )
+        row_digest = digest(last_holding, value)
+        rows.append((last_holding, holding.server, holding.end, value.decode(), row_digest))
+    conn.executemany("INSERT OR REPLACE INTO holdings VALUES (?, ?, ?, ?, ?)", rows)
     for capacity in capacities:
         last_capacity += 1
         value = encode_record(capacity)

@@ -201,13 +201,13 @@ def _piece(key: str, value: bytes, digest: bytes) -> Piece:
 
 def save(
     conn: sqlite3.Connection, state: State, touched: Iterable[str], before: Header | None,
-    *, holdings: int, capacity: int, stored: dict[str, bytes],
+    *, holdings: int, capacity: int, stored: dict[str, bytes], whole: bool = False,
 ) -> Header:  # fmt: skip
     """Write the touched pieces and a new header; all pieces anew where `before` is None.
 
-    Runs inside the caller's transaction. `holdings` and `capacity` are the projections'
-    last row numbers after this save; `stored` are digests of rows as they lie there, as far
-    as they are known, and takes up those written. Returns the new header.
+    Runs inside the caller's transaction. `holdings` and `capacity` are the projections' last row
+    numbers after this save; `stored` are digests of rows as they lie there, as far as they are
+    known, or of all where it is the `whole`, and takes up those written. Returns the new header.
     """
     summed = 0
     if before is None:
@@ -215,12 +215,30 @@ def save(
         touched = state.pieces
     else:
         summed = int.from_bytes(before.state_hash, "big")
+    rows, gone = list[tuple[str, str, bytes]](), list[tuple[str]]()
     for key in touched:
-        if before is not None:
-            summed -= int.from_bytes(stored.get(key) or _digest_of(conn, key), "big")
-        summed += _put(conn, key, state.pieces.get(key), stored)
+        known = stored.pop(key, None)
+        if known is None and before is not None and not whole:
+            known = _digest_of(conn, key)
+        if known:
+            summed -= int.from_bytes(known, "big")
+        piece = state.pieces.get(key)
+        if piece is not None:
+            value = pieces_of.text(piece)
+            stored[key] = digest = pieces_of.digest(key, value)
+            summed += int.from_bytes(digest, "big")
+            rows.append((key, value.decode(), digest))
+        elif known or not whole:
+            gone.append((key,))
+    conn.executemany("DELETE FROM pieces WHERE key = ?", gone)
+    conn.executemany("INSERT OR REPLACE INTO pieces VALUES (?, ?, ?)", rows)
+    return _save_header(conn, state.head, summed, holdings, capacity)
+
+
+def _save_header(
+    conn: sqlite3.Connection, head: Head, summed: int, holdings: int, capacity: int
+) -> Header:
     state_hash = (summed % MODULUS).to_bytes(32, "big")
-    head = state.head
     header = Header(head.seq, head.hash, FOLD_VERSION, state_hash, holdings, capacity)
     conn.execute(
         "INSERT OR REPLACE INTO snapshot VALUES (1, ?, ?, ?, ?, ?, ?, ?)",
@@ -233,19 +251,6 @@ def _digest_of(conn: sqlite3.Connection, key: str) -> bytes:
     """The digest of the row that is stored, empty where there is none."""
     row = conn.execute("SELECT digest FROM pieces WHERE key = ?", (key,)).fetchone()
     return b"" if row is None else bytes(row[0])
-
-
-def _put(conn: sqlite3.Connection, key: str, piece: Piece | None, stored: dict[str, bytes]) -> int:
-    """Store one piece, or remove it where it is gone; its digest as an integer."""
-    stored.pop(key, None)
-    if piece is None:
-        conn.execute("DELETE FROM pieces WHERE key = ?", (key,))
-        return 0
-    value = pieces_of.text(piece)
-    digest = pieces_of.digest(key, value)
-    conn.execute("INSERT OR REPLACE INTO pieces VALUES (?, ?, ?)", (key, value.decode(), digest))
-    stored[key] = digest
-    return int.from_bytes(digest, "big")
 
 
 def drop(conn: sqlite3.Connection) -> int:
