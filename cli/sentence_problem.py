@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ..replay.problem import Problem
 from .printable import printable
 from .words import _
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..replay.gap import Hole
+
 EVENT = {
     "unreadable": _("seq {seq} cannot be read from the file"),
     "missing": _("seq {seq} is missing"),
+    "gap": _("the gap from seq {seq} {detail} does not fit the event before it"),
     "type": _("seq {seq} has a value of the wrong type in one of its columns"),
     "canonical": _("seq {seq} holds data that is not canonical JSON"),
     "hash": _("seq {seq} does not have the hash of what it says"),
@@ -24,6 +32,7 @@ EVENT = {
     "foreign": _("seq {seq} is not the ledger's: seqs begin at 1"),
     "cut": _("seq {seq} was expected, the log ends at seq {detail}"),
     "expected": _("seq {seq} does not have the hash {detail} that was expected there"),
+    "lost": _("seq {seq} is lost, so nobody can tell whether it had the hash {detail}"),
 }
 """Sentences about one event, by what was found."""
 
@@ -53,6 +62,19 @@ def problem_sentence(problem: Problem) -> str:
         where = _("the file") if problem.seq is None else f"seq {problem.seq}"
         return f"{where}: {' '.join(filter(None, (problem.what, detail)))}"
     return told.format(seq=problem.seq, detail=detail)
+
+
+def gaps_sentence(gaps: Sequence[Hole]) -> str:
+    """Which events are lost for good, as the ledger itself tells."""
+    lost = sum(gap.last - gap.first + 1 for gap in gaps)
+    told = _("{count} event is lost: seq {where}", "{count} events are lost: seq {where}", lost)
+    return told.format(count=lost, where=", ".join(_stretch(gap) for gap in gaps))
+
+
+def _stretch(gap: Hole) -> str:
+    if gap.first == gap.last:
+        return str(gap.first)
+    return _("{first} to {last}").format(first=gap.first, last=gap.last)
 
 
 def next_step(problems: tuple[Problem, ...]) -> str:

@@ -228,6 +228,7 @@ def verify(outcome: Verified) -> Document:
         "events": outcome.events,
         "head": {"seq": outcome.seq, "hash": outcome.hash.hex()},
         "problems": [problem(one) for one in outcome.problems],
+        "gaps": [{"first": gap.first, "last": gap.last} for gap in outcome.gaps],
     }
 
 

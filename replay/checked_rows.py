@@ -14,6 +14,8 @@ from typing import Any, NoReturn
 import msgspec
 
 from ..ledger.note import Note, Unreadable
+from .checked_gaps import NamedGaps
+from .gap import Hole
 from .problem import Problem
 
 MOST = 2**53 - 1
@@ -79,10 +81,11 @@ def _bounded(text: str) -> int:
 
 class ChainCheck:
     """Goes along the rows; `problems` gathers what is wrong, `seq` and `hash` are the head so
-    far.
+    far, `gaps` the stretches that are lost, as `named` says, and `crossed` the one that lies
+    before the row checked last.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, named: NamedGaps) -> None:
         self.problems: list[Problem] = []
         self.seq = 0
         self.hash = bytes(32)
@@ -91,6 +94,10 @@ class ChainCheck:
         self._also = self.hash
         self._at = 0
         self._hashes: dict[int, bytes] = {}
+        self.gaps: list[Hole] = []
+        self.crossed: Hole | None = None
+        self._named = named
+        self._doubtful: set[int] = set()
         self._holders: dict[tuple[Any, Any], int] = {}
         self._grants: dict[int, list[tuple[Any, Any]]] = {}
         self._data: Any = None
@@ -98,6 +105,7 @@ class ChainCheck:
     def check(self, row: Row) -> None:
         """Check one row against the one before."""
         self._data = None
+        self.crossed = None
         self._missing(row.seq)
         self.count += 1
         texts = (row.kind, row.actor, row.data)
@@ -147,16 +155,21 @@ class ChainCheck:
             return
         if row.seq == 1:
             self.ledger = str(data.get("ledger", ""))
-        with suppress(TypeError, AttributeError):
+        with suppress(TypeError, AttributeError, KeyError):
             if row.kind == b"allocation.granted":
                 self._take(row, data.get("servers", []), void=void)
             if not void:
+                for one in data.get("extensions", []):
+                    self._doubtful.discard(one["allocation"])  # it runs
                 for ended in [*data.get("allocations", []), *data.get("ended", [])]:
                     for one in self._grants.pop(ended, []):
                         self._holders.pop(one, None)
 
     def _take(self, row: Row, shares: list[dict[str, Any]], *, void: bool) -> None:
         taken = [(share.get("server"), gpu) for share in shares for gpu in share.get("gpus", [])]
+        for held_by in {self._holders.get(one, 0) for one in taken} & self._doubtful:
+            for one in self._grants.pop(held_by, []):  # it ended in a gap
+                self._holders.pop(one, None)
         if len(set(taken)) < len(taken) or any(one in self._holders for one in taken):
             self._say(row, "double")
         elif not void:
@@ -164,9 +177,21 @@ class ChainCheck:
             self._grants[row.seq] = taken
 
     def _missing(self, seq: int) -> None:
-        if seq > self.seq + 1:
+        if seq <= self.seq + 1:
+            return
+        hole = self.crossed = self._named.between(self.seq + 1, seq - 1)
+        if hole is None:
             last = "" if seq == self.seq + 2 else f"up to {seq - 1}"
             self.problems.append(Problem(self.seq + 1, "missing", last))
+            return
+        if hole.before not in (self.hash, self._also):
+            self.problems.append(Problem(hole.first, "gap", f"up to {hole.last}"))
+        self.gaps.append(hole)
+        self.ledger = self.ledger or hole.ledger or ""
+        lost = {seq: one for seq, one in self._named.known.items() if hole.first <= seq < hole.last}
+        self._hashes |= {**lost, hole.last: hole.after}
+        self.hash = self._also = hole.after
+        self._doubtful |= self._grants.keys()
 
     def _advance(self, row: Row, computed: bytes) -> None:
         """Both the stored and the computed hash may be what comes next links to: one problem,
@@ -204,6 +229,9 @@ class ChainCheck:
             return False
         seq, digits = expect
         there = self._hashes.get(seq, b"").hex()
+        if not there and any(gap.first <= seq <= gap.last for gap in self.gaps):
+            self.problems.append(Problem(seq, "lost", digits))
+            return False
         if seq > self.seq:
             self.problems.append(Problem(seq, "cut", str(self.seq)))
             return False

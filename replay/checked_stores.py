@@ -15,7 +15,8 @@ import msgspec
 from ..ledger.errors import GpuledgerError
 from .checked_rows import canonical
 from .checked_tables import table_problems
-from .fold import FOLD_VERSION, Effects
+from .fold import FOLD_VERSION
+from .holding import Effects
 from .piece import Piece
 from .problem import Problem
 from .snapshot_store import Header, Misfit

@@ -51,8 +51,8 @@ class Docket:
         for piece in pieces.values():
             if isinstance(piece, AllocationPiece):
                 self._enter(piece)
-                if piece.until is not None:
-                    self.ends.append((piece.until, piece.id))
+                if piece.due is not None:
+                    self.ends.append((piece.due, piece.id))
             elif isinstance(piece, WaitingPiece):
                 self._join(piece)
         self.ends.sort()
@@ -121,14 +121,14 @@ class Docket:
             self._leave(before)
         if isinstance(piece, AllocationPiece):
             self._enter(piece)
-            if piece.until is not None:
-                insort(self.ends, (piece.until, number))
+            if piece.due is not None:
+                insort(self.ends, (piece.due, number))
             if self._tallies is not None:
                 self._tallies.count(piece, 1)
 
     def _leave(self, piece: AllocationPiece) -> None:
-        if piece.until is not None:
-            del self.ends[bisect_left(self.ends, (piece.until, piece.id))]
+        if piece.due is not None:
+            del self.ends[bisect_left(self.ends, (piece.due, piece.id))]
         if piece.tie is not None:
             del self.tied[piece.id]
         if piece.project is not None:

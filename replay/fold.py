@@ -7,7 +7,6 @@ limits, names and clocks are never among them.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
@@ -16,21 +15,17 @@ import msgspec
 from ..ledger.errors import BrokenChain, UnknownEvent
 from ..ledger.event import Event
 from . import catalogue as c
+from .evidence import learn
 from .facts import identity
-from .fold_pool import change_pool, create, gone, mark_drained
-from .holding import Capacity, Holding
-from .piece import (
-    AllocationPiece,
-    Piece,
-    RefusalPiece,
-    ServerPiece,
-    TasksPiece,
-    WaitingPiece,
-)
-from .spent import SECOND_US, spend
-from .taking import Impossible, clear, give_back, take
+from .fold_pool import change_pool, create, mark_drained
+from .gap import note_record
+from .holding import NOTHING, Effects
+from .piece import GAPS, AllocationPiece, Piece, RefusalPiece, WaitingPiece
+from .spent import SECOND_US
+from .taking import Impossible, clear
+from .tenure import begin, end
 
-FOLD_VERSION = 2
+FOLD_VERSION = 3
 
 VOID = {
     "unknown_server": "names a server that the pool does not have",
@@ -48,20 +43,6 @@ VOID = {
 
 Pieces = MutableMapping[str, Piece]
 
-
-class Effects(msgspec.Struct, frozen=True, gc=False):
-    """What an event did: the keys it touched, the holdings it closed, capacity it changed.
-
-    `void` is a key of `VOID` where the event had no effect.
-    """
-
-    touched: tuple[str, ...] = ()
-    closed: tuple[Holding, ...] = ()
-    capacity: tuple[Capacity, ...] = ()
-    void: str | None = None
-
-
-NOTHING = Effects()
 
 _DECODERS: dict[tuple[str, int], Callable[[bytes], Any]] = {
     (kind.KIND, version): msgspec.json.Decoder(kind).decode
@@ -86,9 +67,14 @@ def decode(event: Event) -> Any:  # noqa: ANN401 - the record of its kind
 
 
 def fold(pieces: Pieces, event: Event) -> Effects:
-    """Apply one event to the pieces; returns its effects. Raises as `decode` does."""
+    """Apply one event to the pieces; returns its effects. Raises as `decode` does.
+
+    Behind a gap it is first taken as evidence of what was lost there.
+    """
     payload = decode(event)
     try:
+        if GAPS in pieces:
+            return learn(pieces, event, payload, _HANDLERS[type(payload)])
         return _HANDLERS[type(payload)](pieces, event, payload)
     except Impossible as impossible:
         return Effects(void=impossible.why)
@@ -102,32 +88,6 @@ def _granted(pieces: Pieces, event: Event, grant: c.AllocationGranted) -> Effect
         grant.project, grant.note, grant.imported, until, grant.tie, grant.request,
     )  # fmt: skip
     return Effects(begin(pieces, piece))
-
-
-def begin(pieces: Pieces, piece: AllocationPiece) -> tuple[str, ...]:
-    """Let an allocation run, and its request wait no longer; returns touched keys.
-
-    Raises Impossible before anything changed where something of it is not there to be had.
-    """
-    fresh: dict[str, Piece] = {}
-    for share in piece.servers:
-        key = "server:" + share.server
-        server = fresh.get(key) or pieces.get(key)
-        if not isinstance(server, ServerPiece) or not server.holders:
-            raise Impossible("unknown_server")
-        fresh[key] = take(server, share, piece.id)
-    fresh[f"allocation:{piece.id}"] = piece
-    tasks_key = "tasks:" + piece.owner
-    before = pieces.get(tasks_key)
-    tasks = before.tasks if isinstance(before, TasksPiece) else ()
-    pair = piece.task, piece.id
-    at = bisect_left(tasks, pair)
-    fresh[tasks_key] = TasksPiece((*tasks[:at], pair, *tasks[at:]))
-    pieces.update(fresh)
-    served = f"waiting:{piece.request}"
-    if piece.request is not None and pieces.pop(served, None) is not None:
-        return (*fresh, served)
-    return tuple(fresh)
 
 
 def _extended(pieces: Pieces, _event: Event, extended: c.AllocationExtended) -> Effects:
@@ -168,56 +128,6 @@ def _cancelled(pieces: Pieces, _event: Event, cancelled: c.RequestCancelled) -> 
 
 def _released(pieces: Pieces, event: Event, release: c.AllocationReleased) -> Effects:
     return _end(pieces, event, release.allocations, (release.cause, release.reason))
-
-
-def end(
-    pieces: Pieces, at: int, allocations: tuple[int, ...], why: tuple[str, str | None]
-) -> tuple[list[str], list[Holding]]:
-    """End running allocations at `at`; returns touched keys and closed holdings.
-
-    Raises Impossible before anything changed where one does not run or is named twice.
-    """
-    ending: dict[str, AllocationPiece] = {}
-    for number in allocations:
-        allocation_key = f"allocation:{number}"
-        found = pieces.get(allocation_key)
-        if not isinstance(found, AllocationPiece) or allocation_key in ending:
-            raise Impossible("not_running")
-        ending[allocation_key] = found
-    touched: dict[str, None] = {}
-    closed: list[Holding] = []
-    for allocation_key, piece in ending.items():
-        for share in piece.servers:
-            key = "server:" + share.server
-            server = pieces.get(key)
-            if not isinstance(server, ServerPiece):  # a share of nothing, on a server that went
-                server = gone(share.server, 0)
-            pieces[key] = server = give_back(server, share)
-            touched[key] = None
-            closed.append(
-                Holding(
-                    piece.id, share.server, share.gpus, share.cpus, piece.task, piece.user,
-                    piece.start, at, share.uuids, piece.project, piece.note, *why, server.ended,
-                )
-            )  # fmt: skip
-        touched[allocation_key] = None
-        del pieces[allocation_key]
-        touched.update(dict.fromkeys(spend(pieces, piece, at)))
-        touched[_forget_task(pieces, piece)] = None
-    return list(touched), closed
-
-
-def _forget_task(pieces: Pieces, piece: AllocationPiece) -> str:
-    key = "tasks:" + piece.owner
-    tasks = pieces[key]
-    assert isinstance(tasks, TasksPiece)
-    at = bisect_left(tasks.tasks, (piece.task, piece.id))
-    left = tasks.tasks[:at] + tasks.tasks[at + 1 :]
-    if left:
-        pieces[key] = TasksPiece(left)
-    else:
-        del pieces[key]
-    return key
 
 
 def _end(
@@ -278,8 +188,8 @@ def _imported(_pieces: Pieces, _event: Event, _record: c.ImportRecorded) -> Effe
     return NOTHING
 
 
-def _recorded(_pieces: Pieces, _event: Event, _record: c.GapRecorded) -> Effects:
-    return NOTHING
+def _recorded(pieces: Pieces, event: Event, record: c.GapRecorded) -> Effects:
+    return Effects(note_record(pieces, event.seq, record.gaps))
 
 
 _HANDLERS: dict[type[Any], Callable[[Pieces, Event, Any], Effects]] = {

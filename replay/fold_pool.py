@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
+
+import msgspec
 
 from .catalogue import LedgerCreated, PoolChanged
-from .facts import Place, Server
+from .facts import Card, Place, Server
 from .holding import Capacity
-from .piece import POOL, Piece, PoolPiece, ServerPiece
+from .piece import GAPS, POOL, Piece, PoolPiece, ServerPiece
 from .spent import forget, longest
 from .taking import Impossible
 
@@ -109,7 +111,7 @@ def _remove(pieces: Pieces, key: str) -> None:
     assert isinstance(server, ServerPiece)
     if any(server.holders) or server.cpus_free < server.facts.cpus:
         raise Impossible("server_in_use")
-    if server.ended:
+    if server.ended or GAPS in pieces:  # behind a gap it must be known that it is gone
         pieces[key] = gone(server.facts.name, server.ended)
     else:
         del pieces[key]
@@ -132,12 +134,28 @@ def _reshape(before: ServerPiece, facts: Server) -> ServerPiece:
         if index not in cards or (uuid and cards[index].uuid not in (None, uuid)):
             raise Impossible("server_in_use")
     cpus_free = before.cpus_free + facts.cpus - before.facts.cpus
-    if cpus_free < 0:
+    if cpus_free < 0 and not before.doubtful:
         raise Impossible("server_in_use")
     wholly = before.holders and len(before.drained) == len(before.holders)
     drained = tuple(i for i in sorted(cards) if wholly or i in before.drained)
     holders = tuple(held[card.index][0] if card.index in held else 0 for card in facts.gpus)
-    return ServerPiece(facts, holders, cpus_free, drained, before.ended)
+    doubtful = _doubtful(before, cards) if before.doubtful or before.uncertain else ()
+    return ServerPiece(facts, holders, cpus_free, drained, before.ended, doubtful)
+
+
+def _doubtful(before: ServerPiece, cards: Mapping[int, Card]) -> tuple[int, ...]:
+    """Of the GPUs that a server has from now on, those of which a gap leaves open who holds them.
+
+    Where the facts before were certain, nobody can hold a card that is new.
+    """
+    old = {card.index: card.uuid for card in before.facts.gpus}
+
+    def in_doubt(index: int, uuid: str | None) -> bool:
+        if before.uncertain is not None:
+            return index in before.doubtful or index not in old
+        return index in before.doubtful and not (old[index] and uuid not in (None, old[index]))
+
+    return tuple(index for index in sorted(cards) if in_doubt(index, cards[index].uuid))
 
 
 def mark_drained(
@@ -152,9 +170,7 @@ def mark_drained(
             raise Impossible("unknown_gpu")
         marked = set(server.drained) | set(place.gpus)
         left = marked if drained else set(server.drained) - set(place.gpus)
-        fresh[key] = ServerPiece(
-            server.facts, server.holders, server.cpus_free, tuple(sorted(left)), server.ended
-        )
+        fresh[key] = msgspec.structs.replace(server, drained=tuple(sorted(left)))
     pieces.update(fresh)
     names = [key.partition(":")[2] for key in fresh]
     return list(fresh), [capacity(pieces, name, at) for name in names]

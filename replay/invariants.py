@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
 from .piece import (
+    GAPS,
     POOL,
     AllocationPiece,
     Piece,
@@ -44,16 +45,21 @@ def _held_by_one(pieces: Pieces) -> Iterator[str]:
 
 
 def _cpus_add_up(pieces: Pieces) -> Iterator[str]:
-    """On each server the CPUs held and free add up to what it has, and none is owed."""
+    """On each server the CPUs held and free add up to what it has, and none is owed, but by
+    those that may have ended in a gap.
+    """
     held: Counter[str] = Counter()
+    unsure: Counter[str] = Counter()
     for piece in pieces.values():
         if isinstance(piece, AllocationPiece):
             for share in piece.servers:
                 held[share.server] += share.cpus
+                unsure[share.server] += 0 if piece.uncertain is None else share.cpus
     for server in pieces.values():
         if isinstance(server, ServerPiece):
             used = held[server.facts.name]
-            if server.cpus_free < 0 or server.cpus_free + used != server.facts.cpus:
+            owed = server.cpus_free + unsure[server.facts.name] < 0
+            if owed or server.cpus_free + used != server.facts.cpus:
                 yield f"{server.facts.name}: {used} CPUs held, {server.cpus_free} free"
 
 
@@ -113,6 +119,28 @@ def _spent_adds_up(pieces: Pieces) -> Iterator[str]:
                 yield key
 
 
+def _doubt_has_a_gap(pieces: Pieces) -> Iterator[str]:
+    """Nothing is in doubt without a gap, and what may have ended holds what is in doubt."""
+    holds = {
+        (share.server, gpu): piece
+        for piece in pieces.values()
+        if isinstance(piece, AllocationPiece)
+        for share in piece.servers
+        for gpu in share.gpus
+    }
+    for key, piece in pieces.items():
+        if getattr(piece, "uncertain", None) is not None and GAPS not in pieces:
+            yield key
+        if isinstance(piece, ServerPiece):
+            indices = {card.index for card in piece.facts.gpus}
+            wrong = {*piece.doubtful} - indices
+            for gpu in indices:
+                holder = holds.get((piece.facts.name, gpu))
+                if holder and (gpu in piece.doubtful) != (holder.uncertain is not None):
+                    wrong.add(gpu)
+            yield from (f"{key}: {gpu}" for gpu in sorted(wrong))
+
+
 INVARIANTS: dict[str, Callable[[Pieces], Iterator[str]]] = {
     "each GPU has at most one holder": _held_by_one,
     "CPUs are never over-committed": _cpus_add_up,
@@ -120,6 +148,7 @@ INVARIANTS: dict[str, Callable[[Pieces], Iterator[str]]] = {
     "the pool is whole": _pool_is_whole,
     "each number is one allocation's or one request's": _ids_are_their_own,
     "GPU time is counted by hours": _spent_adds_up,
+    "doubt has a gap": _doubt_has_a_gap,
 }
 
 

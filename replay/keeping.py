@@ -19,7 +19,8 @@ from ..ledger.log import Turn
 from ..ledger.row import insert
 from . import projection_store, snapshot_store
 from .catalogue import AllocationGranted
-from .fold import Effects
+from .holding import Effects
+from .hole import holes_of, no_holes
 from .snapshot_store import Header, Misfit, Snapshot
 from .state import State
 
@@ -118,9 +119,13 @@ class Keeping(threading.local):
 
     def _fold_rest(self, turn: Turn) -> State:
         assert self._state is not None
-        for event in turn.read(self._state.seq, turn.head.seq):
-            self.note(event.seq, self._state.apply(event))
-        return self._state
+        state = self._state.over(holes_of(turn))
+        try:
+            for event in turn.read(state.seq, turn.head.seq):
+                self.note(event.seq, state.apply(event))
+        finally:
+            state.over(no_holes)  # a turn ends with its last reference
+        return state
 
     def state_at(self, turn: Turn) -> State:
         """The state at the turn's head, after `replay_anew`."""

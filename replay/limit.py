@@ -190,17 +190,20 @@ def held(piece: AllocationPiece, what: str) -> int:
 
 def _room_at(running: tuple[AllocationPiece, ...], what: str, lacking: int) -> int | None:
     """When leases will have ended that hold as many as are lacking; None where none tell."""
-    for piece in sorted(running, key=lambda one: one.until or 0):
-        if piece.until is None:
+    for piece in sorted(running, key=lambda one: one.due or 0):
+        if piece.due is None:
             continue
         lacking -= held(piece, what)
         if lacking <= 0:
-            return piece.until
+            return piece.due
     return None
 
 
 def used_s(state: State, scope: Scope, at_us: int) -> int:
-    """GPU-seconds in the window that ends at `at_us`, running leases to their ends."""
+    """GPU-seconds in the window that ends at `at_us`, running leases to their ends.
+
+    Of what may have ended in a gap only the time before that counts.
+    """
     first = at_us - counted(scope.cap) * SECOND_US
     spent = since(state.pieces.get(scope.spent), first)
     return (spent + scope.tally.gpu_us(first, at_us, scope.running)) // SECOND_US
@@ -215,7 +218,7 @@ def _hours(state: State, scope: Scope, allowed: int, wish: Wish, now_us: int) ->
         return used + asked <= allowed and used < allowed
 
     window, free_at = counted(scope.cap), None
-    ends = [piece.until or 0 for piece in scope.running()]
+    ends = [piece.counted or 0 for piece in scope.running()]
     if asked <= allowed and all(ends):  # without a lease nobody can tell
         last = max([now_us, *ends]) + window * SECOND_US
         hours = range(now_us // HOUR_US + 1, last // HOUR_US + 2)

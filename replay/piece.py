@@ -61,7 +61,9 @@ class ServerPiece(Record, frozen=True):
     `holders` has for each position of `facts.gpus` the allocation's id, 0 where free;
     `drained` lists GPU indices; `ended` counts the holdings that ended here, so that a
     missing row of the projection is noticed. A removed server that had holdings stays
-    with no GPUs and no CPUs.
+    with no GPUs and no CPUs. Of the GPUs `doubtful` a gap leaves open who holds them, if
+    anybody; `uncertain` is the first lost seq of the gap before which `facts` was told.
+    `cpus_free` is less than none where not all can run still that seem to.
     """
 
     facts: Server
@@ -69,6 +71,8 @@ class ServerPiece(Record, frozen=True):
     cpus_free: int
     drained: tuple[int, ...] = ()
     ended: int = 0
+    doubtful: tuple[int, ...] = ()
+    uncertain: int | None = None
 
     def position(self, gpu: int) -> int:
         """Where GPU `gpu` stands in `facts.gpus`, or -1."""
@@ -108,7 +112,8 @@ class AllocationPiece(Record, frozen=True):
     """An allocation that runs. `start` in microseconds UTC; `owner` is a stable identity.
 
     `until` is when its lease ends (microseconds UTC), `tie` the processes that it
-    ends with, `request` the one that waited for it.
+    ends with, `request` the one that waited for it. Where it may have ended in a gap,
+    `uncertain` is that gap's first lost seq, and `sure` until when it certainly ran.
     """
 
     id: int
@@ -123,10 +128,25 @@ class AllocationPiece(Record, frozen=True):
     until: int | None = None
     tie: Tie | None = None
     request: int | None = None
+    uncertain: int | None = None
+    sure: int | None = None
+
+    @property
+    def due(self) -> int | None:
+        """When its lease ends it; None where none does, or a gap may hide that it was extended."""
+        return self.until if self.uncertain is None else None
+
+    @property
+    def counted(self) -> int | None:
+        """Up to when its GPU time counts: its lease's end, or a gap in which it may have ended."""
+        return self.until if self.sure is None else self.sure
 
 
 class WaitingPiece(Record, frozen=True):
-    """A request that waits in line since `at` (microseconds UTC); the fields of its event."""
+    """A request that waits in line since `at` (microseconds UTC); the fields of its event.
+
+    `uncertain` is the first lost seq of a gap in which it may have left the line.
+    """
 
     id: int
     at: int
@@ -139,6 +159,28 @@ class WaitingPiece(Record, frozen=True):
     until: int | None = None
     waiter: Tie | None = None
     port: int | None = None
+    uncertain: int | None = None
+
+
+class Loss(Record, frozen=True):
+    """The events `first` to `last` are lost; the one before them was at `at`.
+
+    `told` is what later events say of those lost: the id of an allocation or a request, and
+    when it ended (microseconds UTC), 0 while it does not. `recorded` is the seq of the event
+    that names the gap, once it is folded.
+    """
+
+    first: int
+    last: int
+    at: int
+    told: tuple[tuple[int, int], ...] = ()
+    recorded: int | None = None
+
+
+class GapsPiece(Record, frozen=True):
+    """The gaps of the log up to the head, in order."""
+
+    losses: tuple[Loss, ...]
 
 
 class SpentPiece(Record, frozen=True):
@@ -183,9 +225,11 @@ Piece = (
     | RefusalPiece
     | WaitingPiece
     | SpentPiece
+    | GapsPiece
 )
 
 POOL = "pool"
+GAPS = "gaps"
 _TYPES: dict[str, type[Piece]] = {
     "pool": PoolPiece,
     "server": ServerPiece,
@@ -194,6 +238,7 @@ _TYPES: dict[str, type[Piece]] = {
     "refusal": RefusalPiece,
     "waiting": WaitingPiece,
     "spent": SpentPiece,
+    "gaps": GapsPiece,
 }
 _DECODE = {name: msgspec.json.Decoder(kind).decode for name, kind in _TYPES.items()}
 

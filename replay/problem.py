@@ -7,6 +7,7 @@ from .facts import Record
 PROBLEMS = {
     "unreadable": "the row cannot be read",
     "missing": "the event is missing",
+    "gap": "the gap that an event names does not fit what is before it",
     "index": "the row is not found by its index",
     "schema": "a part of the schema is missing or changed",
     "foreign": "something in the file is not the ledger's",
@@ -28,6 +29,7 @@ PROBLEMS = {
     "note": "the note in the lock file does not fit",
     "cut": "the log ends before the expected head",
     "expected": "the expected head is not in the log",
+    "lost": "the expected head is one of the events that are lost: nobody can tell",
 }
 
 

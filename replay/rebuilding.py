@@ -6,6 +6,7 @@ import msgspec
 
 from ..ledger.log import Turn
 from . import piece, projection_store, snapshot_store
+from .hole import holes_of
 from .keeping import Keeping
 from .snapshot_store import Misfit
 
@@ -60,7 +61,8 @@ def _stored(turn: Turn) -> _Stored | Misfit | None:
         rows = projection_store.stored(conn, snapshot.header.holdings, snapshot.header.capacity)
     except Misfit as misfit:
         return misfit
+    state = snapshot.state.over(holes_of(turn))
     for event in turn.read(snapshot.header.seq):
-        snapshot.state.apply(event)
-    state_hash = piece.state_hash(snapshot.state.pieces)
+        state.apply(event)
+    state_hash = piece.state_hash(state.pieces)
     return _Stored(state_hash, snapshot.header.holdings, snapshot.header.capacity, rows)

@@ -59,14 +59,18 @@ def first_hour(at: int, window: int) -> int:
     return (at - window * SECOND_US) // HOUR_US
 
 
-def spend(pieces: MutableMapping[str, Piece], piece: AllocationPiece, at: int) -> list[str]:
-    """Count an allocation that ends at `at` (microseconds UTC); returns the touched keys."""
+def spend(
+    pieces: MutableMapping[str, Piece], piece: AllocationPiece, at: int, until: int
+) -> list[str]:
+    """Count an allocation that ends at `at` (microseconds UTC), of which its time up to `until`
+    is certain; returns the touched keys.
+    """
     pool = pieces.get(POOL)
     if not isinstance(pool, PoolPiece) or not pool.window:
         return []
     first = first_hour(at, pool.window)
     gpus = gpus_in(piece.servers)
-    fresh = by_hour(max(piece.start, first * HOUR_US), at, gpus)
+    fresh = by_hour(max(piece.start, first * HOUR_US), until, gpus)
     touched = []
     counted_so = _hours(pieces, user_key(piece.owner))
     if fresh and (not counted_so or counted_so[-1][0] < fresh[-1][0]):

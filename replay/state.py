@@ -11,10 +11,13 @@ from ..ledger.chain import links
 from ..ledger.errors import BrokenChain
 from ..ledger.event import START, Event, Head
 from .docket import Docket
-from .fold import Effects, begin, end, fold
-from .holding import Holding
+from .fold import fold
+from .gap import Hole, lose
+from .holding import Effects, Holding
+from .hole import Finder, Holes, no_holes
 from .piece import POOL, AllocationPiece, Piece, PoolPiece, RefusalPiece, ServerPiece, TasksPiece
 from .placement import Fleet
+from .tenure import begin, end
 
 LEASE = "lease"
 """The cause of an end that a lease made."""
@@ -24,30 +27,60 @@ class State:
     """What the events up to `head` amount to.
 
     Events move it forward, one at a time (`apply`, `show`, `accept`). What no event tells, a
-    reader sees in it by `lapse`, and a trial in a `copy` by `hold`.
+    reader sees in it by `lapse`, and a trial in a `copy` by `hold`. `holes` tells of what is
+    missing in the log, where events have come to lie behind a hole.
     """
 
-    __slots__ = ("_docket", "_fleet", "head", "pieces")
+    __slots__ = ("_docket", "_finder", "_fleet", "head", "pieces")
 
-    def __init__(self, pieces: dict[str, Piece] | None = None, head: Head = START) -> None:
+    def __init__(
+        self, pieces: dict[str, Piece] | None = None, head: Head = START, holes: Holes = no_holes
+    ) -> None:
         self.pieces: dict[str, Piece] = {} if pieces is None else pieces
         self.head = head
+        self._finder = Finder(holes)
         self._fleet: Fleet | None = None
         self._docket: Docket | None = None
 
+    def over(self, holes: Holes) -> State:
+        """The same state, that asks `holes` what is missing in the log from now on."""
+        self._finder = Finder(holes)
+        return self
+
     def apply(self, event: Event) -> Effects:
-        """Fold one event in, hashed again; raises BrokenChain where it is not the next one."""
-        wrong = links(event, self.head)
+        """Fold one event in, hashed again; raises BrokenChain where it is not the next one, or
+        the next behind a hole that the log names.
+        """
+        hole = self._finder.between(self.head, event)
+        wrong = self._wrong(hole, event)
         if wrong is not None:
             raise BrokenChain("", wrong, event.seq)
-        return self.accept(event)
+        return self._behind(hole, event)
 
     def show(self, event: Event, breaks: list[tuple[int, str]]) -> Effects:
         """Fold one event in for a reader: a break of the chain is remembered, reading goes on."""
-        wrong = links(event, self.head)
+        hole = self._finder.between(self.head, event)
+        wrong = self._wrong(hole, event)
         if wrong is not None:
             breaks.append((event.seq, wrong))
-        return self.accept(event)
+        return self._behind(hole, event)
+
+    def _wrong(self, hole: Hole | None, event: Event) -> str | None:
+        """What keeps the event from following the head, over the hole that lies between."""
+        if hole is None:
+            return links(event, self.head)
+        if hole.before != self.head.hash:
+            return "prev"
+        return links(event, Head(hole.last, hole.after, self.head.at))
+
+    def _behind(self, hole: Hole | None, event: Event) -> Effects:
+        """Fold one event in, and the hole before it; what both did."""
+        if hole is None:
+            return self.accept(event)
+        touched = lose(self.pieces, hole, self.head.at)
+        self._follow(touched)
+        effects = self.accept(event)
+        return msgspec.structs.replace(effects, touched=(*touched, *effects.touched))
 
     def accept(self, event: Event) -> Effects:
         """Fold one event in unchecked: one that this process has just sealed."""
@@ -78,7 +111,9 @@ class State:
 
     def copy(self) -> State:
         """Another one, to be moved on its own: for finding out what would be."""
-        return State(dict(self.pieces), self.head)
+        other = State(dict(self.pieces), self.head)
+        other._finder = self._finder
+        return other
 
     def hold(self, piece: AllocationPiece) -> None:
         """In a copy: let an allocation run that no event tells of."""
@@ -162,9 +197,9 @@ class State:
         return piece if isinstance(piece, RefusalPiece) else None
 
 
-def replay(events: Iterable[Event]) -> State:
+def replay(events: Iterable[Event], holes: Holes = no_holes) -> State:
     """The state that these events, from the first one on, amount to."""
-    state = State()
+    state = State(holes=holes)
     for event in events:
         state.apply(event)
     return state

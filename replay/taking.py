@@ -15,7 +15,10 @@ class Impossible(Exception):
 
 
 def take(server: ServerPiece, share: Share, allocation: int) -> ServerPiece:
-    """The server with the share's GPUs and CPUs held by `allocation`. Raises Impossible."""
+    """The server with the share's GPUs and CPUs held by `allocation`. Raises Impossible.
+
+    Where a gap leaves open who holds what, it may take more CPUs than seem to be free.
+    """
     holders = list(server.holders)
     for gpu in share.gpus:
         at = server.position(gpu)
@@ -25,9 +28,23 @@ def take(server: ServerPiece, share: Share, allocation: int) -> ServerPiece:
             raise Impossible("gpu_held")
         holders[at] = allocation
     left = server.cpus_free - share.cpus
-    if left < 0 or share.cpus < 0:
+    known = not server.doubtful and server.uncertain is None
+    if share.cpus < 0 or (left < 0 and known):
         raise Impossible("cpus_exceeded")
-    return ServerPiece(server.facts, tuple(holders), left, server.drained, server.ended)
+    return _moved(server, share, holders, left)
+
+
+def _moved(
+    server: ServerPiece, share: Share, holders: list[int], left: int, ended: int = 0
+) -> ServerPiece:
+    """The server with other holders; of the share's GPUs there is no doubt any more."""
+    doubtful = server.doubtful
+    if doubtful:
+        doubtful = tuple(gpu for gpu in doubtful if gpu not in share.gpus)
+    return ServerPiece(
+        server.facts, tuple(holders), left, server.drained, server.ended + ended, doubtful,
+        server.uncertain,
+    )  # fmt: skip
 
 
 def give_back(server: ServerPiece, share: Share) -> ServerPiece:
@@ -36,7 +53,7 @@ def give_back(server: ServerPiece, share: Share) -> ServerPiece:
     for gpu in share.gpus:
         holders[server.position(gpu)] = 0
     left = server.cpus_free + share.cpus
-    return ServerPiece(server.facts, tuple(holders), left, server.drained, server.ended + 1)
+    return _moved(server, share, holders, left, 1)
 
 
 def clear(places: tuple[Placed, ...]) -> bool:

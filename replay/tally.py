@@ -30,9 +30,9 @@ class _Amount(msgspec.Struct, frozen=True, gc=False):
 
 def _amount(piece: AllocationPiece, sign: int) -> _Amount:
     gpus, cpus, start = sign * gpus_in(piece.servers), sign * cpus_in(piece.servers), piece.start
-    if piece.until is None:
+    if piece.counted is None:
         return _Amount(sign, gpus, cpus, 0, gpus, gpus * start, start)
-    return _Amount(sign, gpus, cpus, gpus * max(0, piece.until - start), 0, 0, start)
+    return _Amount(sign, gpus, cpus, gpus * max(0, piece.counted - start), 0, 0, start)
 
 
 class Tally:
@@ -64,7 +64,8 @@ class Tally:
     def gpu_us(self, first: int, at: int, running: Callable[[], Iterable[AllocationPiece]]) -> int:
         """GPU microseconds from `first` on, leases to their ends, the rest until `at`.
 
-        The allocations themselves, `running`, are looked at only where one began before `first`.
+        What may have ended in a gap counts up to that. The allocations themselves, `running`, are
+        looked at only where one began before `first`.
         """
         if self.earliest >= first and self.latest <= at:
             return self._leased_us + self._open * at - self._open_us
@@ -72,7 +73,7 @@ class Tally:
         self.earliest = min((piece.start for piece in pieces), default=1 << 62)
         return sum(
             gpus_in(piece.servers)
-            * max(0, (at if piece.until is None else piece.until) - max(first, piece.start))
+            * max(0, (at if piece.counted is None else piece.counted) - max(first, piece.start))
             for piece in pieces
         )
 

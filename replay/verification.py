@@ -19,12 +19,14 @@ from ..ledger.errors import BrokenChain, GpuledgerError, UnknownEvent
 from ..ledger.event import Event
 from ..ledger.format import EVENTS_KEYS, OURS
 from ..ledger.note import Note, Unreadable
+from .checked_gaps import NamedGaps
 from .checked_rows import ChainCheck, Row
 from .checked_stores import StoreCheck
 from .fold import VOID, fold
+from .gap import Hole, lose
 from .invariants import broken
+from .piece import Piece
 from .problem import Problem
-from .state import State
 
 if TYPE_CHECKING:
     import sqlite3
@@ -36,7 +38,8 @@ RUN = 2_000
 class Verified(msgspec.Struct, frozen=True):
     """The outcome: problems by where they were found, and the head that was checked.
 
-    `anchored` tells that an expected head was given and found.
+    `anchored` tells that an expected head was given and found, `gaps` which events are lost
+    for good, as the log itself names them: no problem, but to be told.
     """
 
     events: int
@@ -44,6 +47,7 @@ class Verified(msgspec.Struct, frozen=True):
     hash: bytes
     problems: tuple[Problem, ...]
     anchored: bool = False
+    gaps: tuple[Hole, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -69,25 +73,27 @@ def verify(
     `expect` is a seq and 16 or more hex digits of the hash that it must have.
     Returns every problem found; raises only where the file cannot be read at all.
     """
-    chain = ChainCheck()
+    named = NamedGaps(log)
+    chain = ChainCheck(named)
     replaying = _Replaying(log, chain.problems)
     chain.problems += log.reading(schema_problems)
-    head = log.reading(_last_seq)
+    head = named.head = log.reading(_last_seq)
     chain.problems += _before_the_first(log)
     after = 0
     while after < head:
         rows, after = _run(log, after, head, chain)
         for row in rows:
             chain.check(row)
-            chain.book(row, void=replaying.follow(row))
+            chain.book(row, void=replaying.follow(row, chain.crossed))
     chain.finish(max(head, 1))
     replaying.finish()
     chain.check_note(note)
     anchored = chain.check_expected(expect)
     chain.problems.sort(key=lambda problem: (problem.seq is None, problem.seq or 0))
     return Verified(
-        chain.count, chain.seq, chain.hash, tuple(dict.fromkeys(chain.problems)), anchored
-    )
+        chain.count, chain.seq, chain.hash, tuple(dict.fromkeys(chain.problems)), anchored,
+        tuple(chain.gaps),
+    )  # fmt: skip
 
 
 def _last_seq(conn: sqlite3.Connection) -> int:
@@ -221,17 +227,21 @@ class _Replaying:
     def __init__(self, log: Checked, problems: list[Problem]) -> None:
         self._problems = problems
         self._stores = StoreCheck(log, problems)
-        self._state = State()
+        self._pieces: dict[str, Piece] = {}
+        self._at = 0
         self._stopped = False
 
-    def follow(self, row: Row) -> bool:
-        """Fold one row, and say whether it is void; what cannot be decoded stops the folding,
-        never the check of the chain.
+    def follow(self, row: Row, hole: Hole | None) -> bool:
+        """Fold one row, and the hole before it where there is one, and say whether it is void.
+
+        What cannot be decoded stops the folding, never the check of the chain.
         """
         if self._stopped:
             return False
         try:
-            effects = fold(self._state.pieces, _event(row))
+            if hole is not None:
+                lose(self._pieces, hole, self._at)
+            effects = fold(self._pieces, _event(row))
         except (BrokenChain, UnknownEvent) as error:
             self._problems.append(Problem(row.seq, error.code, getattr(error, "why", row.seq_text)))
             self._stopped = True
@@ -242,14 +252,15 @@ class _Replaying:
             return False
         if effects.void is not None:
             self._problems.append(Problem(row.seq, "void", VOID[effects.void]))
-        self._stores.follow((row.seq, row.hash), self._state.pieces, effects)
+        self._at = row.at
+        self._stores.follow((row.seq, row.hash), self._pieces, effects)
         return effects.void is not None
 
     def finish(self) -> None:
         """Check the invariants of the last state, and that nothing is stored beyond it."""
         if self._stopped:
             return
-        self._problems += broken(self._state.pieces)
+        self._problems += broken(self._pieces)
         self._stores.finish()
 
 

@@ -13,7 +13,7 @@ from gpuledger.replay.catalogue import (
     version,
 )
 from gpuledger.replay.facts import Asked, By, Pool, Share
-from gpuledger.replay.fold import Effects
+from gpuledger.replay.holding import Effects
 from gpuledger.replay.state import State
 
 ID = "0" * 32

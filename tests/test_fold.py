@@ -42,7 +42,8 @@ from gpuledger.replay.facts import (
     Server,
     Share,
 )
-from gpuledger.replay.fold import VOID, Effects, fold
+from gpuledger.replay.fold import VOID, fold
+from gpuledger.replay.holding import Effects
 from gpuledger.replay.invariants import broken
 from gpuledger.replay.piece import Piece, state_hash, text
 from gpuledger.replay.state import State, replay

@@ -29,7 +29,8 @@ PARTS = [
     facts.Placed, facts.Process, facts.Tie, facts.Asked, facts.AskedExtend, facts.AskedRelease,
     facts.AskedChange, facts.Extension, facts.Gap, facts.Known,
     piece.PoolPiece, piece.ServerPiece, piece.AllocationPiece, piece.TasksPiece,
-    piece.WaitingPiece, piece.SpentPiece, piece.RefusalPiece, holding.Holding, holding.Capacity,
+    piece.WaitingPiece, piece.Loss, piece.GapsPiece, piece.SpentPiece, piece.RefusalPiece,
+    holding.Holding, holding.Capacity,
 ]  # fmt: skip
 RECORDS: dict[str, type[msgspec.Struct]] = {
     **{kind.KIND: kind for kind in catalogue.KINDS},

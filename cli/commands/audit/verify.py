@@ -43,10 +43,12 @@ def command(session: Session, expect: str | None) -> None:
 
 
 def _tell(session: Session, outcome: Verified, expected: tuple[int, str] | None) -> None:
-    from ...sentence_problem import next_step, problem_sentence
+    from ...sentence_problem import gaps_sentence, next_step, problem_sentence
 
     for problem in outcome.problems:
         session.say(problem_sentence(problem))
+    if outcome.gaps:
+        session.say(gaps_sentence(outcome.gaps))
     if not outcome.ok:
         count = len(outcome.problems)
         found = _(
