@@ -158,6 +158,19 @@ class Trial:
             self.put("server:" + name, self._with_cards(server, fresh))
             self.capacity.append(capacity(self.pieces, name, self.at))
 
+    def are(self, name: str, cards: Cards) -> None:
+        """A server's cards have these UUIDs, as a grant tells: they may have been swapped."""
+        server = self.server(name)
+        if server is None or server.uncertain is None:
+            return
+        gpus = tuple(
+            msgspec.structs.replace(card, uuid=cards[card.index]) if card.index in cards else card
+            for card in server.facts.gpus
+        )
+        if gpus != server.facts.gpus:
+            facts = msgspec.structs.replace(server.facts, gpus=gpus)
+            self.put("server:" + name, msgspec.structs.replace(server, facts=facts))
+
     def _with_cards(self, server: ServerPiece, cards: Cards) -> ServerPiece:
         held = dict(zip(server.facts.gpus, server.holders, strict=True))
         held |= {Card(index, uuid): 0 for index, uuid in cards.items()}
@@ -193,12 +206,15 @@ class Trial:
         self._list(tuple(one for one in names if one != name))
 
     def out_of_place(self, facts: Server) -> set[int]:
-        """Who cannot run on a server with these facts: his card is not there, or another one."""
+        """Who cannot run on a server with these facts: his card is not there, or another one.
+
+        While the facts before are uncertain a card may have got its UUID in the gap.
+        """
         server = self.server(facts.name)
         cards = {card.index: card.uuid for card in facts.gpus}
         out = set()
         for card, holder in zip(server.facts.gpus, server.holders, strict=True) if server else ():
-            here = card.index in cards
-            if not here or (card.uuid and cards[card.index] not in (None, card.uuid)):
+            uuid = card.uuid if server and server.uncertain is None else None
+            if card.index not in cards or (uuid and cards[card.index] not in (None, uuid)):
                 out.add(holder)
         return out & self.on(facts.name).keys()

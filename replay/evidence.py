@@ -58,7 +58,9 @@ class _Evidence(Trial):
         """Its servers are there, nobody else holds its GPUs, and its task has no namesake."""
         for share in grant.servers:
             uuids = share.uuids or (None,) * len(share.gpus)
-            self.there(share.server, dict(zip(share.gpus, uuids, strict=False)), share.cpus)
+            cards = dict(zip(share.gpus, uuids, strict=False))
+            self.there(share.server, cards, share.cpus)
+            self.are(share.server, cards)
         self.lose(self.held(grant.servers))
         self.only(identity(grant.user, grant.uid, grant.sid), grant.task, grant.request)
         if grant.request is not None and f"waiting:{grant.request}" not in self.pieces:

@@ -130,8 +130,9 @@ def _reshape(before: ServerPiece, facts: Server) -> ServerPiece:
         if holder
     }
     cards = {card.index: card for card in facts.gpus}
+    known = before.uncertain is None  # else a card may have got its UUID in a gap
     for index, (_, uuid) in held.items():
-        if index not in cards or (uuid and cards[index].uuid not in (None, uuid)):
+        if index not in cards or (known and uuid and cards[index].uuid not in (None, uuid)):
             raise Impossible("server_in_use")
     cpus_free = before.cpus_free + facts.cpus - before.facts.cpus
     if cpus_free < 0 and not before.doubtful:

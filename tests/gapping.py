@@ -6,7 +6,7 @@ It is what `salvage` leaves, made without it.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,24 +16,29 @@ import msgspec
 import forging
 from forging import Raw
 from gpuledger.ledger.canonical import encode
-from gpuledger.ledger.chain import seal
+from gpuledger.ledger.chain import head_of, seal
 from gpuledger.ledger.event import Draft, Event, Head
+from gpuledger.ledger.row import insert
 from gpuledger.replay.catalogue import GapRecorded
 from gpuledger.replay.facts import By, Gap
 from gpuledger.replay.hole import holes_in
 from gpuledger.replay.state import State
+from memory_log import MemoryLog
 
 ROOT_DID = By("root", 0)
 CACHES = ("snapshot", "pieces", "holdings", "capacity")
 
 
-def gaps_in(left: Sequence[Event], ledger: str | None = None) -> GapRecorded:
-    """What is missing among the events that are left, between them and before the first."""
-    seqs = [(0, bytes(32)), *((one.seq, one.hash) for one in left)]
+def gaps_in(left: Sequence[Event], head: Head, ledger: str | None = None) -> GapRecorded:
+    """What is missing among the events that are left: before the first, between them, and up to
+    the head that a note tells of.
+    """
+    before = [(0, bytes(32)), *((one.seq, one.hash) for one in left)]
+    behind = [*((one.seq - 1, one.prev) for one in left), (head.seq, head.hash)]
     gaps = tuple(
-        Gap(before + 1, event.seq - 1, link.hex(), event.prev.hex())
-        for (before, link), event in zip(seqs, left, strict=False)
-        if event.seq > before + 1
+        Gap(first + 1, last, link.hex(), hashed.hex())
+        for (first, link), (last, hashed) in zip(before, behind, strict=True)
+        if last > first
     )
     return GapRecorded(ROOT_DID, gaps, ledger=ledger, sources=("a damaged file",))
 
@@ -42,14 +47,14 @@ def without(events: Sequence[Event], lost: Iterable[int], ledger: str | None = N
     """The events less those that are lost, and the one that says so behind them."""
     gone = {*lost}
     left = [event for event in events if event.seq not in gone]
-    return [*left, told(left, gaps_in(left, ledger))]
+    return [*left, told(left, head_of(events[-1]), ledger)]
 
 
-def told(left: Sequence[Event], record: GapRecorded) -> Event:
-    """The event of a record, behind those that are left."""
-    last = left[-1]
-    draft = Draft(last.at, record.KIND, 1, "uid:0", None, encode(record))
-    return seal(draft, Head(last.seq, last.hash, last.at))
+def told(left: Sequence[Event], head: Head, ledger: str | None = None) -> Event:
+    """The event that names what is missing, behind the head that was."""
+    record = gaps_in(left, head, ledger)
+    draft = Draft(left[-1].at, record.KIND, 1, "uid:0", None, encode(record))
+    return seal(draft, Head(head.seq, head.hash, left[-1].at))
 
 
 def folded(events: Sequence[Event]) -> State:
@@ -63,9 +68,9 @@ def folded(events: Sequence[Event]) -> State:
 def punch(path: Path, lost: Iterable[int], ledger: str | None = None) -> None:
     """Take events out of a ledger file for good, and let its head name the gaps."""
     gone = {*lost}
-    left = [row for row in forging.rows(path) if row.seq not in gone]
-    events = [Event(*row._replace(data=row.data.encode())) for row in left]  # type: ignore[arg-type]
-    last = told(events, gaps_in(events, ledger))
+    rows = forging.rows(path)
+    events = [Event(*row._replace(data=row.data.encode())) for row in rows]  # type: ignore[arg-type]
+    last = without(events, gone, ledger)[-1]
     with forging.unguarded(path) as connection:
         connection.executemany("DELETE FROM events WHERE seq = ?", [(seq,) for seq in gone])
         forging.insert(
@@ -73,6 +78,27 @@ def punch(path: Path, lost: Iterable[int], ledger: str | None = None) -> None:
         )
         empty_caches(connection)
     Path(f"{path}.lock").unlink(missing_ok=True)
+
+
+def log_of(events: Sequence[Event], clock_us: Callable[[], int]) -> MemoryLog:
+    """A log in memory that has these events, whichever are missing between them."""
+    first = events[0]
+    draft = Draft(first.at, first.kind, first.version, first.actor, None, first.data)
+    log = MemoryLog(draft, clock_us)
+
+    def fill(connection: sqlite3.Connection) -> None:
+        triggers = connection.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
+        kept = dict(triggers.fetchall())
+        for name in kept:
+            connection.execute(f"DROP TRIGGER {name}")
+        connection.execute("DELETE FROM events")
+        for event in events:
+            insert(connection, event)
+        for sql in kept.values():
+            connection.execute(sql)
+
+    log.reading(fill)
+    return log
 
 
 def empty_caches(connection: sqlite3.Connection) -> None:
