@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from gpuledger.ledger.chain import head_of, links
+from gpuledger.ledger.chain import head_of
 from gpuledger.ledger.errors import BrokenChain, LostTail
 from gpuledger.ledger.event import Event, Head
 from gpuledger.ledger.format import LOCK_SUFFIX
 from gpuledger.ledger.note import Note, read_note
+from gpuledger.ledger.row import read_events
 from gpuledger.ledger.sqlite_log import SqliteLog
 from gpuledger.ledger.witness import ledger_id
 from gpuledger.replay.catalogue import RequestRefused
@@ -21,6 +22,7 @@ from gpuledger.replay.errors import BadRequest, NoSuchServer
 from gpuledger.replay.facts import Placed
 from gpuledger.replay.history import Spell, spells
 from gpuledger.replay.holding import Holding
+from gpuledger.replay.hole import Finder, holes_of
 from gpuledger.replay.interval import Window
 from gpuledger.replay.past import Past, load_past, on_server, replayed, say, states_at
 from gpuledger.replay.snapshot_store import Misfit
@@ -236,9 +238,9 @@ class Reports:
         """The events from `first` on; where they do not link, that is said, and reading goes on."""
         before: Event | None = None
         breaks: list[tuple[int, str]] = []
+        finder = Finder(holes_of(self.log))
         for event in self.log.read(max(first - 2, 0), head):
-            wrong = None if before is None else links(event, head_of(before))
-            if wrong is not None:
+            if before is not None and (wrong := finder.wrong(event, head_of(before))):
                 breaks.append((event.seq, wrong))
             before = event
             if event.seq >= first:
@@ -250,11 +252,11 @@ class Reports:
         low, high = 1, head + 1
         while low < high:
             middle = (low + high) // 2
-            found = list(self.log.read(middle - 1, middle))
-            if found and found[0].at >= at:
+            found = self.log.reading(lambda conn: read_events(conn, middle - 1, head, 1))  # noqa: B023 - runs at once
+            if not found or found[0].at >= at:
                 high = middle
             else:
-                low = middle + 1
+                low = found[0].seq + 1
         return low
 
 

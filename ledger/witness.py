@@ -21,6 +21,9 @@ class _Born(msgspec.Struct, frozen=True):
     ledger: str
 
 
+_NAMED = (
+    "SELECT CAST(data AS BLOB) FROM events WHERE kind = 'gap.recorded' ORDER BY seq DESC LIMIT 1"
+)
 _first = msgspec.json.Decoder(_Born)
 
 
@@ -33,8 +36,13 @@ def id_in(data: bytes) -> bytes:
 
 
 def ledger_id(connection: sqlite3.Connection, path: str) -> bytes:
-    """Return the 16 bytes that tell the ledger in `connection` from every other."""
+    """Return the 16 bytes that tell the ledger in `connection` from every other.
+
+    Where the first event is lost, the one that names that gap tells them.
+    """
     row = connection.execute("SELECT CAST(data AS BLOB) FROM events WHERE seq = 1").fetchone()
+    if row is None:
+        row = connection.execute(_NAMED).fetchone()
     if row is None:
         raise BrokenChain(path, "the first event is missing", 1)
     try:

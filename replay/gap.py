@@ -47,14 +47,16 @@ def losses(pieces: MutableMapping[str, Piece]) -> tuple[Loss, ...]:
     return found.losses if isinstance(found, GapsPiece) else ()
 
 
-def lose(pieces: Pieces, hole: Hole, at: int) -> tuple[str, ...]:
-    """Step over a hole behind an event at `at` (microseconds UTC); returns touched keys."""
+def lose(pieces: Pieces, hole: Hole, at: int, until: int) -> tuple[str, ...]:
+    """Step over a hole between events at `at` and `until` (microseconds UTC); returns touched
+    keys.
+    """
     fresh: dict[str, Piece] = {}
     for key, piece in pieces.items():
         doubted = _doubted(piece, hole.first, at)
         if doubted is not piece:
             fresh[key] = doubted
-    fresh[GAPS] = GapsPiece((*losses(pieces), Loss(hole.first, hole.last, at)))
+    fresh[GAPS] = GapsPiece((*losses(pieces), Loss(hole.first, hole.last, at, until)))
     if hole.first == 1:
         fresh[POOL] = PoolPiece(hole.ledger or "", (), NO_LIMITS, Admins())
     pieces.update(fresh)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
+from ..ledger.chain import links
 from ..ledger.event import Event, Head
 from .catalogue import GapRecorded
 from .fold import decode
@@ -69,3 +70,12 @@ class Finder:
         if self._known is None:
             self._known = {(one.first, one.last): one for one in self._holes(event.seq - 1)}
         return self._known.get((head.seq + 1, event.seq - 1))
+
+    def wrong(self, event: Event, head: Head) -> str | None:
+        """What keeps the event from following the head, over a hole where one lies between."""
+        hole = self.between(head, event)
+        if hole is None:
+            return links(event, head)
+        if hole.before != head.hash:
+            return "prev"
+        return links(event, Head(hole.last, hole.after, head.at))

@@ -163,7 +163,7 @@ class WaitingPiece(Record, frozen=True):
 
 
 class Loss(Record, frozen=True):
-    """The events `first` to `last` are lost; the one before them was at `at`.
+    """The events `first` to `last` are lost; they lay between `at` and `until` (microseconds UTC).
 
     `told` is what later events say of those lost: the id of an allocation or a request, and
     when it ended (microseconds UTC), 0 while it does not. `recorded` is the seq of the event
@@ -173,6 +173,7 @@ class Loss(Record, frozen=True):
     first: int
     last: int
     at: int
+    until: int
     told: tuple[tuple[int, int], ...] = ()
     recorded: int | None = None
 

@@ -7,12 +7,11 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from ..ledger.chain import links
 from ..ledger.errors import BrokenChain
 from ..ledger.event import START, Event, Head
 from .docket import Docket
 from .fold import fold
-from .gap import Hole, lose
+from .gap import lose
 from .holding import Effects, Holding
 from .hole import Finder, Holes, no_holes
 from .piece import POOL, AllocationPiece, Piece, PoolPiece, RefusalPiece, ServerPiece, TasksPiece
@@ -51,33 +50,24 @@ class State:
         """Fold one event in, hashed again; raises BrokenChain where it is not the next one, or
         the next behind a hole that the log names.
         """
-        hole = self._finder.between(self.head, event)
-        wrong = self._wrong(hole, event)
+        wrong = self._finder.wrong(event, self.head)
         if wrong is not None:
             raise BrokenChain("", wrong, event.seq)
-        return self._behind(hole, event)
+        return self._behind(event)
 
     def show(self, event: Event, breaks: list[tuple[int, str]]) -> Effects:
         """Fold one event in for a reader: a break of the chain is remembered, reading goes on."""
-        hole = self._finder.between(self.head, event)
-        wrong = self._wrong(hole, event)
+        wrong = self._finder.wrong(event, self.head)
         if wrong is not None:
             breaks.append((event.seq, wrong))
-        return self._behind(hole, event)
+        return self._behind(event)
 
-    def _wrong(self, hole: Hole | None, event: Event) -> str | None:
-        """What keeps the event from following the head, over the hole that lies between."""
-        if hole is None:
-            return links(event, self.head)
-        if hole.before != self.head.hash:
-            return "prev"
-        return links(event, Head(hole.last, hole.after, self.head.at))
-
-    def _behind(self, hole: Hole | None, event: Event) -> Effects:
+    def _behind(self, event: Event) -> Effects:
         """Fold one event in, and the hole before it; what both did."""
+        hole = self._finder.between(self.head, event)
         if hole is None:
             return self.accept(event)
-        touched = lose(self.pieces, hole, self.head.at)
+        touched = lose(self.pieces, hole, self.head.at, event.at)
         self._follow(touched)
         effects = self.accept(event)
         return msgspec.structs.replace(effects, touched=(*touched, *effects.touched))

@@ -240,7 +240,7 @@ class _Replaying:
             return False
         try:
             if hole is not None:
-                lose(self._pieces, hole, self._at)
+                lose(self._pieces, hole, self._at, row.at)
             effects = fold(self._pieces, _event(row))
         except (BrokenChain, UnknownEvent) as error:
             self._problems.append(Problem(row.seq, error.code, getattr(error, "why", row.seq_text)))

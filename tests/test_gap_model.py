@@ -91,9 +91,7 @@ def seeds(full: bool) -> list[int]:
 def test_what_the_evidence_decides_is_so_and_the_rest_is_marked(
     seeds: list[int], record_property: Callable[[str, object], None]
 ) -> None:
-    """At every event behind a loss, state and model agree, and what both know for certain is
-    true.
-    """
+    """At every event behind a loss, state and model agree, and what is certain to both is true."""
     certain = every = lost_events = 0
     for seed in seeds:
         events, lost = loss(seed)

@@ -74,7 +74,7 @@ def _instant(session: Session, at: str) -> int:
 def _begun(session: Session, ledger: Ledger, state: State, at: str, at_us: int) -> None:
     """Say which time it is about. Raises BadRequest where nothing was recorded yet."""
     if state.seq == 0:
-        first = local_text(next(iter(ledger.log.read(0, 1))).at, session.zone)
+        first = local_text(next(iter(ledger.log.read(0))).at, session.zone)
         raise BadRequest("--at", at, f"a time from {first} on, when this record begins")
     if not (session.json or session.csv):
         session.notice(_("as of {time}").format(time=local_text(at_us, session.zone)))
