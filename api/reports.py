@@ -5,18 +5,17 @@ Nothing here takes the lock or writes. Each report has one `now` and one head.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from gpuledger.ledger.chain import head_of
-from gpuledger.ledger.errors import BrokenChain, LostTail
+from gpuledger.ledger.errors import LostTail
 from gpuledger.ledger.event import Event, Head
 from gpuledger.ledger.format import LOCK_SUFFIX
-from gpuledger.ledger.note import Note, read_note
+from gpuledger.ledger.note import read_note
 from gpuledger.ledger.row import read_events
-from gpuledger.ledger.sqlite_log import SqliteLog
-from gpuledger.ledger.witness import ledger_id
+from gpuledger.proofs import Proofs
 from gpuledger.replay.catalogue import RequestRefused
 from gpuledger.replay.errors import BadRequest, NoSuchServer
 from gpuledger.replay.facts import Placed
@@ -29,6 +28,7 @@ from gpuledger.replay.snapshot_store import Misfit
 
 if TYPE_CHECKING:
     from gpuledger.replay.allowance import Identify
+    from gpuledger.replay.checked_tree import Anchor
     from gpuledger.replay.episode import Episode
     from gpuledger.replay.transition import Transition
     from gpuledger.replay.usage import Usage
@@ -37,10 +37,9 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 
-class Reports:
+class Reports(Proofs):
     """What can be asked of a ledger's past. Windows are half open, microseconds UTC."""
 
-    log: SqliteLog
     notices: list[str]
     _clock: Callable[[], int]
 
@@ -167,11 +166,15 @@ class Reports:
         second.lapse(min(later, self._now(head)))
         return transition(first, second), head
 
-    def verify(self, expect: tuple[int, str] | None = None) -> Verified:
-        """Recompute everything; `expect` is a seq and 16 or more hex digits of its hash."""
+    def verify(
+        self, expect: tuple[int, str] | None = None, against: Iterable[Anchor] = ()
+    ) -> Verified:
+        """Recompute everything; `expect` is a seq and 16 or more hex digits of its hash,
+        `against` are checkpoints whose trees the log's must extend.
+        """
         from gpuledger.replay.verification import verify
 
-        return verify(self.log, read_note(self.log.path + LOCK_SUFFIX), expect)
+        return verify(self.log, read_note(self.log.path + LOCK_SUFFIX), expect, against)
 
     def export(self, after: int = 0) -> Iterator[bytes]:
         """The events after a seq, one CloudEvents object a line, without the line's end."""
@@ -179,19 +182,6 @@ class Reports:
 
         name = self.ledger_id()
         return (to_line(event, name) for event in self.log.read(after))
-
-    def ledger_id(self) -> str:
-        """The ledger's random id, 32 hex digits, from its first event.
-
-        Where that does not tell it, from the note in the lock file. Raises BrokenChain.
-        """
-        try:
-            return self.log.reading(lambda conn: ledger_id(conn, self.log.path)).hex()
-        except BrokenChain:
-            noted = read_note(self.log.path + LOCK_SUFFIX)
-            if not isinstance(noted, Note):
-                raise
-            return noted.ledger.hex()
 
     def _mind_the_note(self) -> None:
         """Say where the log lacks what the lock file remembers: a -wal can lose its tail unseen."""

@@ -59,6 +59,7 @@ BY_CODE = {
     "no_such_group": CONFIGURATION,
     "unsuitable_folder": CONFIGURATION,
     "bad_configuration": CONFIGURATION,
+    "signing_key": CONFIGURATION,
     "far_failed": FAILED,
     "connection_lost": STORAGE,
     "not_reached": STORAGE,

@@ -43,6 +43,7 @@ COMMANDS = {
     "import": ("importing", "Take over a past that lies in a file."),
     "export": ("export", "The events, one CloudEvents object a line."),
     "rebuild": ("rebuild", "Make snapshot and projections anew from the log."),
+    "keys": ("keys", "The key that checkpoints are signed with."),
     "completion": ("completion", "What a shell needs to complete commands."),
 }
 """Each command's module below `cli/commands`, and its line of help."""
@@ -60,7 +61,7 @@ SECTIONS = {
     ),
     "The past": ("history", "audit"),
     "The pool": ("init", "pool", "drain", "resume", "reset"),
-    "The record": ("import", "export", "rebuild"),
+    "The record": ("import", "export", "rebuild", "keys"),
     "The shell": ("completion",),
 }
 EXAMPLES = """

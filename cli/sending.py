@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 READS = frozenset(
     "status list queue history export audit:who audit:usage audit:refusals audit:diff audit:verify"
-    " pool:show pool:diff".split()
+    " audit:checkpoint audit:prove keys:show pool:show pool:diff".split()
 )
 """Commands that change nothing."""
 
@@ -157,6 +157,8 @@ def _files(name: str, given: Mapping[str, object]) -> dict[str, bytes]:
         from .gang import ready_for_hostfiles
 
         ready_for_hostfiles()
+    if name in ("audit:verify", "audit:prove"):
+        return _checkpoints(given)
     file, script = given.get("file"), given.get("script")
     if isinstance(script, str):
         from .oldscript import script_content
@@ -171,6 +173,20 @@ def _files(name: str, given: Mapping[str, object]) -> dict[str, bytes]:
     from .poolsource import pool_content
 
     return {file: pool_content(file)}
+
+
+def _checkpoints(given: Mapping[str, object]) -> dict[str, bytes]:
+    from .anchoring import MOST_BYTES
+    from .poolsource import content
+
+    against = given.get("against")
+    paths = [*against] if isinstance(against, tuple) else []
+    paths += [one for one in (given.get("file"), given.get("signed_by")) if isinstance(one, str)]
+    return {
+        path: content(path, field="FILE", expected="a file that is there", most=MOST_BYTES)
+        for path in paths
+        if "+" not in path
+    }
 
 
 def _sound(value: str | None) -> bool:

@@ -30,6 +30,9 @@ EVENT = {
     "tail": _("seq {seq} is missing: the lock file knows of {detail}"),
     "note": _("the lock file tells another head at seq {seq}: {detail}"),
     "foreign": _("seq {seq} is not the ledger's: seqs begin at 1"),
+    "truncated": _("seq {seq} and what follows is missing: the checkpoint has {detail} events"),
+    "rewritten": _("the log is not what the checkpoint was made from: changed at or before {seq}"),
+    "unprovable": _("a gap begins at seq {seq}: whether the log extends the checkpoint is unknown"),
     "cut": _("seq {seq} was expected, the log ends at seq {detail}"),
     "expected": _("seq {seq} does not have the hash {detail} that was expected there"),
     "lost": _("seq {seq} is lost, so nobody can tell whether it had the hash {detail}"),
@@ -44,12 +47,20 @@ FILE = {
     "piece": _("the snapshot's piece {detail}"),
     "holdings": _("the holdings do not fit the log: {detail}"),
     "capacity": _("the capacities do not fit the log: {detail}"),
+    "tree": _("the tree's stored hashes do not fit the log: {detail}"),
+    "other_ledger": _("the checkpoint is of another ledger, {detail}"),
+    "signature": _("the checkpoint is not signed by that key: {detail}"),
+    "fork": _("two checkpoints of this ledger tell different pasts: a fork"),
     "note": _("the note of the head in the lock file is wrong: {detail}"),
 }
 """Sentences about the file, where no single event is meant."""
 
-MENDED_BY_REBUILD = frozenset({"snapshot", "piece", "holdings", "capacity"})
+MENDED_BY_REBUILD = frozenset({"snapshot", "piece", "holdings", "capacity", "tree"})
 """What is found in the stores alone, which `rebuild` makes anew."""
+
+
+NOT_THE_LEDGER = frozenset({"signature", "other_ledger"})
+"""What is found in the checkpoints that were given, and says nothing of the ledger."""
 
 
 def problem_sentence(problem: Problem) -> str:
@@ -81,4 +92,6 @@ def next_step(problems: tuple[Problem, ...]) -> str:
     """What to do: rebuild where only the stores are wrong, else keep the evidence."""
     if all(problem.what in MENDED_BY_REBUILD for problem in problems):
         return _("gpuledger rebuild makes them anew from the log")
+    if all(problem.what in NOT_THE_LEDGER for problem in problems):
+        return _("see that checkpoint, key and ledger belong together")
     return _("put the ledger, its -wal and its lock file aside together before anything writes")

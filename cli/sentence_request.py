@@ -193,9 +193,22 @@ def _reason_needed(facts: Facts) -> Said:
     )
 
 
+def _signing_key(facts: Facts) -> Said:
+    path = facts.text("path")
+    told = {
+        "missing": (_("there is no signing key {path}"), _("make one with gpuledger keys new")),
+        "there": (_("there is a signing key {path} already"), _("move it away, or name another")),
+        "open": (_("the signing key {path} is open to others"), _("chmod 600 it, or make another")),
+        "none": (_("{path} is no Ed25519 key"), _("name the file that gpuledger keys new made")),
+    }
+    sentence, step = told.get(str(facts.raw("what")), told["none"])
+    return Said(sentence.format(path=path), step)
+
+
 BY_CODE: Mapping[str, Callable[[Facts], Said]] = {
     "bad_request": _bad_request,
     "bad_configuration": _bad_configuration,
+    "signing_key": _signing_key,
     "no_such_task": _no_task,
     "no_such_server": _no_server,
     "no_such_project": _no_project,

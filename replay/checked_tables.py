@@ -37,6 +37,8 @@ def table_problems(log: Reading) -> list[Problem]:
         for name, what in TABLES.items()
         if kinds.get(name) != "table"
     ]
+    if kinds.get("tiles", "table") != "table":  # a ledger of earlier releases has none
+        problems.append(Problem(None, "tree", "tiles is no table"))
     if kinds.get("holdings") == "table":
         try:
             problems += _unindexed(log)

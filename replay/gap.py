@@ -7,7 +7,7 @@ servers may have been others. All of that is in doubt from there on, until evide
 
 from __future__ import annotations
 
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Container, Iterable, MutableMapping, Sequence
 
 import msgspec
 
@@ -88,3 +88,12 @@ def note_record(pieces: Pieces, seq: int, gaps: Iterable[Gap]) -> tuple[str, ...
         return ()
     pieces[GAPS] = GapsPiece(after)
     return (GAPS,)
+
+
+def tree_start(gaps: Sequence[Loss], known: Container[int]) -> int:
+    """The seq of the first leaf of the log's tree: behind the last gap not all of whose hashes
+    are known.
+    """
+    whole = (all(seq in known for seq in range(gap.first, gap.last + 1)) for gap in gaps)
+    starts = (gap.last + 1 for gap, told in zip(gaps, whole, strict=True) if not told)
+    return max(starts, default=1)

@@ -13,6 +13,7 @@ from contextlib import suppress
 
 import msgspec
 
+from ..ledger import tiles
 from ..ledger.errors import BrokenChain
 from ..ledger.event import Event
 from ..ledger.log import Turn
@@ -206,6 +207,7 @@ class Keeping(threading.local):
             (holding for one in fresh for holding in one.effects.closed),
             (capacity for one in fresh for capacity in one.effects.capacity),
         )
+        tiles.catch_up(conn, turn.head.seq)
         touched = dict.fromkeys(key for one in fresh for key in one.effects.touched)
         self._unsaved = []
         self._rewrite = False

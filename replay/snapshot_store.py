@@ -254,14 +254,14 @@ def _digest_of(conn: sqlite3.Connection, key: str) -> bytes:
 
 
 def drop(conn: sqlite3.Connection) -> int:
-    """Empty both stores, or make their tables anew where one is missing; how many snapshots went.
+    """Empty the stores, or make their tables anew where one is missing; how many snapshots went.
 
     Runs inside the caller's transaction. Raises sqlite3.Error, for a damaged page, too.
     """
     try:
         dropped = conn.execute("DELETE FROM snapshot").rowcount
-        for table in ("pieces", "holdings", "capacity"):
-            conn.execute(f"DELETE FROM {table}")  # noqa: S608 - three fixed names
+        for table in ("pieces", "holdings", "capacity", "tiles"):
+            conn.execute(f"DELETE FROM {table}")  # noqa: S608 - four fixed names
     except sqlite3.Error as error:
         if is_corrupt(error) or not is_shape(error):
             raise

@@ -1,4 +1,4 @@
-"""The tables of the two stores, as migrations of their own. Loaded by `init` and `rebuild` alone.
+"""The tables of the stores, as migrations of their own. Loaded by `init` and `rebuild` alone.
 
 They hold nothing that the log does not: dropping them loses time, never facts.
 """
@@ -10,14 +10,17 @@ from itertools import chain, count
 
 from sqlite_utils import Database, Migrations
 
+from ..ledger import tiles
 from ..ledger.schema import remake
 
 SNAPSHOT = Migrations("gpuledger.snapshot")
 PROJECTION = Migrations("gpuledger.projection")
-STORES = (SNAPSHOT, PROJECTION)
+TREE = Migrations("gpuledger.tree")
+STORES = (SNAPSHOT, PROJECTION, TREE)
 TABLES = {
     "gpuledger.snapshot": ("snapshot", "pieces"),
     "gpuledger.projection": ("holdings", "capacity"),
+    "gpuledger.tree": ("tiles",),
 }
 
 
@@ -48,6 +51,12 @@ def projection_1(db: Database) -> None:
         "CREATE TABLE capacity (n INTEGER PRIMARY KEY, value TEXT NOT NULL, digest BLOB NOT NULL)"
         " STRICT"
     )
+
+
+@TREE()
+def tree_1(db: Database) -> None:
+    """The tree's inner hashes."""
+    db.execute(tiles.TABLE)
 
 
 def make_anew(conn: sqlite3.Connection, *, damaged: bool = False) -> None:

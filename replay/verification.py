@@ -8,7 +8,7 @@ one bad record never hides the rest. It reads in runs up to a fixed head.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -22,6 +22,7 @@ from ..ledger.note import Note, Unreadable
 from .checked_gaps import NamedGaps
 from .checked_rows import ChainCheck, Row
 from .checked_stores import StoreCheck
+from .checked_tree import Anchor, TreeCheck
 from .fold import VOID, fold
 from .gap import Hole, lose
 from .invariants import broken
@@ -64,18 +65,23 @@ class Checked(Protocol):
 
 
 def verify(
-    log: Checked, note: Note | Unreadable | None, expect: tuple[int, str] | None = None
+    log: Checked,
+    note: Note | Unreadable | None,
+    expect: tuple[int, str] | None = None,
+    anchors: Iterable[Anchor] = (),
 ) -> Verified:
     """Check chain, invariants, snapshots, projections and the note of the head.
 
     `note` was read before anything of the log, so that it cannot lead a log that grows.
 
-    `expect` is a seq and 16 or more hex digits of the hash that it must have.
+    `expect` is a seq and 16 or more hex digits of the hash that it must have, `anchors` are
+    checkpoints whose trees the log's must extend.
     Returns every problem found; raises only where the file cannot be read at all.
     """
     named = NamedGaps(log)
     chain = ChainCheck(named)
     replaying = _Replaying(log, chain.problems)
+    tree = TreeCheck(log, anchors, chain.problems)
     chain.problems += log.reading(schema_problems)
     head = named.head = log.reading(_last_seq)
     chain.problems += _before_the_first(log)
@@ -84,11 +90,13 @@ def verify(
         rows, after = _run(log, after, head, chain)
         for row in rows:
             chain.check(row)
+            tree.follow(chain.hash, chain.crossed, named.known)
             chain.book(row, void=replaying.follow(row, chain.crossed))
     chain.finish(max(head, 1))
     replaying.finish()
     chain.check_note(note)
-    anchored = chain.check_expected(expect)
+    extends = tree.finish(chain.ledger)
+    anchored = chain.check_expected(expect) or extends
     chain.problems.sort(key=lambda problem: (problem.seq is None, problem.seq or 0))
     return Verified(
         chain.count, chain.seq, chain.hash, tuple(dict.fromkeys(chain.problems)), anchored,

@@ -27,11 +27,14 @@ class Raw(NamedTuple):
     prev: bytes
     hash: bytes
 
+    def covered(self) -> bytes:
+        """The bytes that the hash covers, behind a zero byte."""
+        front = [1, self.seq, self.at, self.kind, self.version, self.actor, self.key]
+        return f"{spelled(front)[:-1]},{self.data},{spelled(self.prev.hex())}]".encode()
+
     def hashed(self) -> Raw:
         """The row with the hash that fits its other fields."""
-        front = [1, self.seq, self.at, self.kind, self.version, self.actor, self.key]
-        text = f"{spelled(front)[:-1]},{self.data},{spelled(self.prev.hex())}]"
-        return self._replace(hash=sha256(b"\0" + text.encode()).digest())
+        return self._replace(hash=sha256(b"\0" + self.covered()).digest())
 
 
 def spelled(value: object) -> str:

@@ -10,20 +10,18 @@ import pytest
 
 from conftest import ROOT, RunCli
 from gpuledger.cli import exit as exits
-from gpuledger.cli.commands.audit import COMMANDS as AUDIT
-from gpuledger.cli.commands.pool import COMMANDS as POOL
 from gpuledger.cli.program import COMMANDS
+from groups import GROUPS
 
 DOCUMENT = ROOT / "docs" / "CLI.md"
 TEXT = DOCUMENT.read_text(encoding="utf-8")
 PAGES = dict(
     re.findall(r"^## (gpuledger.*?)\n\n```text\n(.*?)```$", TEXT, re.MULTILINE | re.DOTALL)
 )
-BELOW = {"audit": AUDIT, "pool": POOL}
 NAMES = [
     "gpuledger",
     *(f"gpuledger {name}" for name in COMMANDS),
-    *(f"gpuledger {group} {name}" for group, names in BELOW.items() for name in names),
+    *(f"gpuledger {group} {name}" for group, names in GROUPS.items() for name in names),
 ]
 
 

@@ -19,6 +19,7 @@ import gpuledger.replay.errors as replay_errors
 from gpuledger.cli import exit as exits
 from gpuledger.cli import sentence, words
 from gpuledger.cli.executable import CommandMissing, CommandRefused
+from gpuledger.cli.keyfile import SigningKey
 from gpuledger.cli.said import Said
 from gpuledger.cli.tomlfile import BadConfiguration
 from gpuledger.ledger.errors import GpuledgerError
@@ -111,6 +112,7 @@ CASES: list[GpuledgerError] = [
     R.NoSuchServer("login", (), here=True),
     CommandMissing("trian"),
     CommandMissing("./train"),
+    *(SigningKey("/etc/key.pem", what) for what in ("missing", "there", "open", "none")),
     CommandRefused("./train.py", "Permission denied"),
     R.TaskInUse("train", "ada", 12),
     R.TaskInUse("train", "ada", 12, waits=True),

@@ -10,9 +10,7 @@ import pytest
 
 import json_shapes
 from conftest import RunCli
-from gpuledger.cli.commands.audit import COMMANDS as AUDIT
-from gpuledger.cli.commands.pool import COMMANDS as POOL
-from gpuledger.cli.program import COMMANDS
+from groups import GROUPS, every_command
 from transcript import Ran, compared, names, replay, rewritten, steps, text_of
 
 WITHOUT_JSON = {"export", "completion", "run"}
@@ -23,14 +21,14 @@ def command_of(words: list[str]) -> str:
     """The command that some words call, as its schema is named: `status`, `audit-who` …"""
     rest = words[2:] if words[:1] == ["--ledger"] else words
     name = rest[0].removeprefix("--") if rest[0] in ("--status", "--reset") else rest[0]
-    return f"{name}-{rest[1]}" if name in ("audit", "pool") else name
+    return f"{name}-{rest[1]}" if name in GROUPS else name
 
 
 def check_document(one: Ran) -> None:
     """What a command prints with `--json`, and each line of `export`, keeps to its schema."""
     name = command_of(one.words) if one.words else ""
     if "--json" in one.words and one.stdout:
-        failed = one.code != 0 and name != "audit-verify"
+        failed = one.code != 0 and name not in ("audit-verify", "audit-check")
         json_shapes.check("error" if failed else name, json.loads(one.stdout))
     elif name == "export" and one.code == 0:
         for line in one.stdout.splitlines():
@@ -57,8 +55,7 @@ def commands(*, documents: bool) -> set[str]:
 
 def test_every_command_is_in_a_transcript() -> None:
     """No command is without a session that shows it, none without one that shows its document."""
-    every = {name for name in COMMANDS if name not in ("audit", "pool")}
-    every |= {f"audit-{name}" for name in AUDIT} | {f"pool-{name}" for name in POOL}
+    every = every_command()
     assert every - commands(documents=False) == {"completion"}
     assert every - commands(documents=True) == WITHOUT_JSON
 

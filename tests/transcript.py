@@ -33,6 +33,11 @@ FILE_END = "> END"
 TIME = r"(20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d)"
 PLACEHOLDERS = (
     (r"(?<=/gpuledger-)(\d+)-\w{8}\b", r"\1-<random>"),
+    (r"(?m)^(— \S+ )\S{92}$", r"\1<signature>"),
+    (r"(— \S+ )[\w+/]{91}=", r"\1<signature>"),
+    (r"(?<=[0-9a-f]{32})\+[0-9a-f]{8}\+[\w+/]{44}", "+<key>"),
+    (r"(?<![\w+/])[\w+/]{43}=|(?<=\\n)[\w+/]{43}=", "<root>"),
+    (r"<folder>/(?:home/)?\.config", "<folder>/.config"),
     (r"\b[0-9a-f]{64}\b", "<hash>"),
     (r"\b[0-9a-f]{32}\b", "<id>"),
     (r"(?<=head \d:)[0-9a-f]{16}\b|(?<=head \d\d:)[0-9a-f]{16}\b", "<hash>"),

@@ -10,6 +10,9 @@ COMMANDS = {
     "refusals": ("refusals", "What was asked for in vain."),
     "diff": ("diff", "What changed between two instants."),
     "verify": ("verify", "Is the record sound?"),
+    "checkpoint": ("checkpoint", "The log's head, signed, to keep elsewhere."),
+    "prove": ("prove", "Proves an event, or an older checkpoint, to a stranger."),
+    "check": ("check", "Checks a proof without the ledger."),
 }
 EXAMPLES = """
 gpuledger audit who gpu-server-2:0 -S yesterday

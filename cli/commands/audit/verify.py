@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from ...exit import FAILED
 from ...options import define
@@ -13,11 +14,14 @@ from ...session import Session
 from ...words import _
 
 if TYPE_CHECKING:
+    from ....replay.checked_tree import Anchor
+    from ....replay.problem import Problem
     from ....replay.verification import Verified
 
 EXAMPLES = """
 gpuledger audit verify
 gpuledger audit verify --expect 48213:9f3c51e07ab2d846   against a head that was kept elsewhere
+gpuledger audit verify --against monday.checkpoint --signed-by team.vkey
 """
 
 
@@ -27,22 +31,58 @@ gpuledger audit verify --expect 48213:9f3c51e07ab2d846   against a head that was
     metavar="SEQ:HASH",
     help="A head kept elsewhere, as a report's last line tells it, that must be in the log.",
 )
-def command(session: Session, expect: str | None) -> None:
+@click.option(
+    "--against",
+    multiple=True,
+    metavar="FILE",
+    help="A checkpoint that the log must extend; may be given more than once.",
+)
+@click.option("--signed-by", metavar="KEY", help="Its verifier key, or a file that holds one.")
+@click.option("--key-file", metavar="FILE", help="The signing key it was signed with instead.")
+def command(
+    session: Session,
+    *,
+    expect: str | None,
+    against: tuple[str, ...],
+    signed_by: str | None,
+    key_file: str | None,
+) -> None:
     """Check chain, invariants, snapshots and projections; 1 is the exit code of what is found."""
     expected = expected_head(expect)
+    good, bad = _anchors(session, against, signed_by, key_file)
     with session.ledger() as ledger:
-        outcome = ledger.verify(expected)
+        outcome = ledger.verify(expected, good)
+    if bad:
+        outcome = msgspec.structs.replace(
+            outcome, problems=(*bad, *outcome.problems), anchored=False
+        )
     if session.json:
         from ...shape_audit import verify
 
         session.document(verify(outcome))
     else:
-        _tell(session, outcome, expected)
+        _tell(session, outcome, expected, good)
     if not outcome.ok:
         raise click.exceptions.Exit(FAILED)
 
 
-def _tell(session: Session, outcome: Verified, expected: tuple[int, str] | None) -> None:
+def _anchors(
+    session: Session, against: tuple[str, ...], signed_by: str | None, key_file: str | None
+) -> tuple[list[Anchor], list[Problem]]:
+    if not against:
+        return [], []
+    from ...anchoring import anchors, checkpoint_file
+
+    told = [checkpoint_file(path, "--against", session.files) for path in against]
+    return anchors(told, signed_by, key_file)
+
+
+def _tell(
+    session: Session,
+    outcome: Verified,
+    expected: tuple[int, str] | None,
+    anchors: list[Anchor],
+) -> None:
     from ...sentence_problem import gaps_sentence, next_step, problem_sentence
 
     for problem in outcome.problems:
@@ -57,6 +97,10 @@ def _tell(session: Session, outcome: Verified, expected: tuple[int, str] | None)
         session.say(
             f"{found.format(count=count, events=outcome.events)}; {next_step(outcome.problems)}"
         )
+    elif anchors:
+        sizes = ", ".join(str(one.size) for one in anchors)
+        sentence = _("consistent, and extends the checkpoint of {sizes} events")
+        session.say(sentence.format(sizes=sizes))
     elif expected is None:
         session.say(_("consistent; not compared with an outside copy"))
     else:

@@ -1,0 +1,90 @@
+"""The key that checkpoints are signed with: one file, its owner's alone, apart from the ledger.
+
+It holds an Ed25519 private key as PEM (PKCS 8), which other programs read as well. The same
+key may sign for many ledgers: in a verifier key it goes with the ledger's origin as its name.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from ..ledger.errors import GpuledgerError, StorageFailed
+from ..ledger.signed_note import Verifier
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+NAME = "checkpoint-key.pem"
+
+
+class SigningKey(GpuledgerError):
+    """The signing key at `path` cannot be used: `what` is `missing`, `there`, `open` or `none`.
+
+    `there` is for `keys new`, `open` where others may read it, `none` where it is no such key.
+    """
+
+    code = "signing_key"
+
+    def __init__(self, path: str, what: str) -> None:
+        super().__init__(path=path, what=what)
+        self.path = path
+        self.what = what
+
+
+def usual_path() -> str:
+    """Where the key lies unless somebody says otherwise: in the user's configuration."""
+    import platformdirs
+
+    folder = platformdirs.user_config_dir("gpuledger", appauthor=False)
+    return os.path.join(folder, NAME)
+
+
+def make(path: str) -> Ed25519PrivateKey:
+    """Make a key at `path`, mode 0600. Raises SigningKey where one lies, StorageFailed."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    key = Ed25519PrivateKey.generate()
+    raw = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    try:
+        os.makedirs(os.path.dirname(os.path.abspath(path)), mode=0o700, exist_ok=True)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(fd, "wb") as file:
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+    except FileExistsError:
+        raise SigningKey(path, "there") from None
+    except OSError as error:
+        raise StorageFailed(path, error.strerror or str(error)) from error
+    return key
+
+
+def load(path: str) -> Ed25519PrivateKey:
+    """Return the key at `path`. Raises SigningKey, StorageFailed."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        with open(path, "rb") as file:
+            mode, raw = os.fstat(file.fileno()).st_mode, file.read(1 << 16)
+    except FileNotFoundError:
+        raise SigningKey(path, "missing") from None
+    except OSError as error:
+        raise StorageFailed(path, error.strerror or str(error)) from error
+    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise SigningKey(path, "open")
+    try:
+        key = load_pem_private_key(raw, None)
+    except (ValueError, TypeError) as error:
+        raise SigningKey(path, "none") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise SigningKey(path, "none")
+    return key
+
+
+def verifier_of(key: Ed25519PrivateKey, name: str) -> Verifier:
+    """Return the public half, under the name that it signs with."""
+    return Verifier(name, key.public_key().public_bytes_raw())
