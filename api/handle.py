@@ -28,6 +28,7 @@ from gpuledger.replay.facts import Asked, AskedExtend, AskedRelease, Placed, Poo
 from gpuledger.replay.past import load_state, state_at
 from gpuledger.replay.piece import WaitingPiece
 from gpuledger.replay.state import State
+from gpuledger.replay.uncertainty import uncertainty
 from gpuledger.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -205,6 +206,7 @@ class Ledger(Upkeep):
         else:
             state = state_at(self.log, at, self.notices)
             state.lapse(min(at, self._now(state.head)))
+        self.uncertain = uncertainty(state)
         return state
 
     def _tell(self, pieces: Iterable[WaitingPiece]) -> None:

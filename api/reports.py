@@ -25,6 +25,7 @@ from gpuledger.replay.hole import Finder, holes_of
 from gpuledger.replay.interval import Window
 from gpuledger.replay.past import Past, load_past, on_server, replayed, say, states_at
 from gpuledger.replay.snapshot_store import Misfit
+from gpuledger.replay.uncertainty import Uncertainty, uncertainty
 
 if TYPE_CHECKING:
     from gpuledger.replay.allowance import Identify
@@ -41,6 +42,8 @@ class Reports(Proofs):
     """What can be asked of a ledger's past. Windows are half open, microseconds UTC."""
 
     notices: list[str]
+    uncertain: Uncertainty | None = None
+    """What the gaps of the log left open in the last answer; None where it has none."""
     _clock: Callable[[], int]
 
     def history(self, window: Window) -> tuple[list[Spell], Head]:
@@ -63,6 +66,7 @@ class Reports(Proofs):
         self._mind_the_note()
         now = self._clock()
         state, holdings = on_server(self.log, server, self.notices, now)
+        self.uncertain = uncertainty(state)
         piece = state.server(server)
         if not holdings and piece is None:
             raise NoSuchServer(server, state.pool.servers)
@@ -164,6 +168,7 @@ class Reports(Proofs):
         first, second = states_at(self.log, earlier, later, head.seq, self.notices)
         first.lapse(earlier)
         second.lapse(min(later, self._now(head)))
+        self.uncertain = uncertainty(second) if second.seq else None
         return transition(first, second), head
 
     def verify(
@@ -205,6 +210,7 @@ class Reports(Proofs):
     def _lapsed(self, past: Past) -> Past:
         """The past with the leases ended that are due, whether that is recorded yet or not."""
         past.fresh += past.state.lapse(self._now(past.state.head))
+        self.uncertain = uncertainty(past.state)
         return past
 
     def _now(self, head: Head) -> int:

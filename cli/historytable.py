@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable
 from datetime import tzinfo
 from typing import TYPE_CHECKING
 
+from .gapwords import SURE, mark
 from .hostrange import compress
 from .moment import moment
 from .placing import place_text
 from .shape_audit import elapsed_us, seconds_text, state_of
-from .table import Column, Table
+from .table import Column, Table, with_column
 from .timetext import MICROSECONDS, elapsed_text, local_text, utc_text
 from .words import _
 
@@ -56,6 +57,7 @@ FIELDS: dict[str, Cell] = {
     "cause": lambda spell, _now, _zone: spell.cause or "",
     "reason": lambda spell, _now, _zone: spell.reason or "",
     "note": lambda spell, _now, _zone: spell.note or "",
+    "certain": lambda spell, _now, zone: "" if spell.sure is None else local_text(spell.sure, zone),
     "JobID": lambda spell, _now, _zone: str(spell.allocation),
     "JobName": lambda spell, _now, _zone: spell.task,
     "Account": lambda spell, _now, _zone: spell.project or "",
@@ -97,7 +99,8 @@ def table(spells: Iterable[Spell], now_us: int, zone: tzinfo) -> Table:
         (
             f"@{spell.allocation}", spell.task, spell.user, spell.project or "",
             place_text(spell.servers), str(spell.cpus), moment(spell.start, zone),
-            moment(spell.end, zone), elapsed(spell, now_us), state_of(spell), why(spell),
+            moment(spell.end, zone), elapsed(spell, now_us),
+            mark(state_of(spell), spell.uncertain), why(spell),
         )
         for spell in spells
     ]  # fmt: skip
@@ -110,12 +113,14 @@ def why(spell: Spell) -> str:
         "lease": _("its lease ended"),
         "process": _("its process was gone"),
         "reboot": _("its host started anew"),
+        "gap": _("lost in a gap"),
     }
     return spell.reason or words.get(spell.cause or "", "")
 
 
 def csv_table(spells: Iterable[Spell], now_us: int) -> Table:
     """The table for programs: times in UTC, seconds exact."""
+    spells = list(spells)
     rows = [
         (
             str(spell.allocation), spell.task, spell.user, spell.project or "",
@@ -125,4 +130,5 @@ def csv_table(spells: Iterable[Spell], now_us: int) -> Table:
         )
         for spell in spells
     ]  # fmt: skip
-    return Table(tuple(map(Column, CSV_COLUMNS)), rows)
+    sure = ["" if spell.sure is None else utc_text(spell.sure) for spell in spells]
+    return with_column(Table(tuple(map(Column, CSV_COLUMNS)), rows), Column(SURE), sure)

@@ -8,23 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..replay.facts import Record
+from ..replay.facts import Card, Record
 from ..replay.piece import AllocationPiece, ServerPiece
 from ..replay.state import State
 
 
 class Seat(Record, frozen=True):
-    """One GPU: `state` is `free`, `held` or `drained`; one that is held may be `drained`, too."""
+    """One GPU: `state` is `free`, `held` or `drained`; one that is held may be `drained`, too.
+
+    Whether it is held, and by whom, is `doubtful` where a gap leaves that open.
+    """
 
     index: int
     uuid: str | None
     state: str
     holder: AllocationPiece | None
     drained: bool
+    doubtful: bool = False
 
 
 class Occupancy(Record, frozen=True):
-    """One server: `state` is `idle`, `mixed`, `full`, `draining` or `drained`; `tasks` a count."""
+    """One server: `state` is `idle`, `mixed`, `full`, `draining` or `drained`; `tasks` a count.
+
+    `uncertain` is the first lost seq of the gap since which its facts are not certain.
+    """
 
     server: str
     state: str
@@ -35,6 +42,7 @@ class Occupancy(Record, frozen=True):
     cpus_total: int
     tasks: int
     seats: tuple[Seat, ...]
+    uncertain: int | None = None
 
 
 class Totals(Record, frozen=True):
@@ -69,23 +77,23 @@ def totals(rows: Iterable[Occupancy]) -> Totals:
 
 
 def _occupancy(server: ServerPiece, running: dict[int, AllocationPiece]) -> Occupancy:
-    drained = set(server.drained)
     seats = tuple(
-        _seat(card.index, card.uuid, running.get(holder), drained=card.index in drained)
+        _seat(card, running.get(holder), server)
         for card, holder in zip(server.facts.gpus, server.holders, strict=True)
     )
     free = sum(seat.state == "free" for seat in seats)
     held = sum(seat.state == "held" for seat in seats)
     return Occupancy(
-        server.facts.name, _state(len(seats), free=free, held=held, drained=len(drained)),
-        free, held, len(seats), server.cpus_free, server.facts.cpus,
-        len({holder for holder in server.holders if holder}), seats,
+        server.facts.name, _state(len(seats), free=free, held=held, drained=len(server.drained)),
+        free, held, len(seats), max(0, server.cpus_free), server.facts.cpus,
+        len({holder for holder in server.holders if holder}), seats, server.uncertain,
     )  # fmt: skip
 
 
-def _seat(index: int, uuid: str | None, holder: AllocationPiece | None, *, drained: bool) -> Seat:
+def _seat(card: Card, holder: AllocationPiece | None, server: ServerPiece) -> Seat:
+    drained = card.index in server.drained
     state = "held" if holder is not None else "drained" if drained else "free"
-    return Seat(index, uuid, state, holder, drained)
+    return Seat(card.index, card.uuid, state, holder, drained, card.index in server.doubtful)
 
 
 def _state(total: int, *, free: int, held: int, drained: int) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from ..handle import Ledger
+    from ..replay.interval import Window
     from .errand import Caller
     from .location import Location
     from .table import Table
@@ -121,11 +122,16 @@ class Session:
 
         return Ledger(self.location.path, lock_timeout_s=self.lock_timeout_s, once=once)
 
-    def notices(self, ledger: Ledger) -> None:
-        """Tell what the ledger noticed on the way, and forget it."""
+    def notices(self, ledger: Ledger, window: Window | None = None) -> None:
+        """Tell what the ledger noticed on the way, and forget it; what a gap leaves open, too."""
         for sentence in ledger.notices:
             self.notice(sentence)
         ledger.notices.clear()
+        if ledger.uncertain is not None:
+            from .gapwords import sentences
+
+            for sentence in sentences(ledger.uncertain, self.zone, window):
+                self.notice(sentence)
 
     def notice(self, sentence: str) -> None:
         """A sentence for the person, beside the data."""

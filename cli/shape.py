@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 from ..replay.catalogue import AllocationGranted
 from ..replay.facts import Place, Server, Share
 from ..replay.piece import AllocationPiece
+from . import gapwords
 from .occupancy import Occupancy, Totals
 from .timetext import MICROSECONDS, utc_text
 
 if TYPE_CHECKING:
     from ..allocation import Released
+    from ..replay.uncertainty import Uncertainty
 
 Document = dict[str, Any]
 
@@ -103,6 +105,7 @@ def running(seq: int, at_us: int, pieces: Iterable[AllocationPiece]) -> Document
                 "held_s": held_s(piece.start, at_us),
                 "note": piece.note,
                 "until": until_text(piece.until),
+                **gapwords.document(piece.uncertain, piece.sure),
             }
             for piece in pieces
         ],
@@ -124,9 +127,15 @@ def held_s(start_us: int, at_us: int) -> int:
 
 
 def status(
-    seq: int, at_us: int, rows: Iterable[Occupancy], totals: Totals, waiting: int
+    seq: int,
+    at_us: int,
+    rows: Iterable[Occupancy],
+    totals: Totals,
+    waiting: int,
+    *,
+    lost: Uncertainty | None,
 ) -> Document:
-    """`status`: every server with every GPU, the totals, and how many wait in line."""
+    """`status`: every server with every GPU, the totals, how many wait in line, and the gaps."""
     return {
         "seq": seq,
         "at": utc_text(at_us),
@@ -139,6 +148,7 @@ def status(
             "tasks": totals.tasks,
         },
         "waiting": waiting,
+        "gaps": gapwords.gaps(lost),
     }
 
 
@@ -151,6 +161,7 @@ def _occupied(row: Occupancy) -> Document:
         "cpus_free": row.cpus_free,
         "cpus_total": row.cpus_total,
         "tasks": row.tasks,
+        "uncertain": row.uncertain,
         "gpus": [
             {
                 "index": seat.index,
@@ -162,6 +173,7 @@ def _occupied(row: Occupancy) -> Document:
                 "project": seat.holder.project if seat.holder else None,
                 "since": utc_text(seat.holder.start) if seat.holder else None,
                 "drained": seat.drained,
+                "doubtful": seat.doubtful,
             }
             for seat in row.seats
         ],

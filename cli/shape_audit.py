@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from . import gapwords
 from .output import plain
 from .sentence_problem import problem_sentence
 from .shape import Document, server_facts, shares
@@ -80,6 +81,7 @@ def history(stretch: Window, spells: Iterable[Spell], now_us: int) -> Document:
                 "reason": spell.reason,
                 "cause": spell.cause,
                 "note": spell.note,
+                **gapwords.document(spell.uncertain, spell.sure),
             }
             for spell in spells
         ],
@@ -117,6 +119,7 @@ def _interval(stretch: Window, gpu: int, holding: Holding, now_us: int) -> Docum
         "project": holding.project,
         "start": utc_text(start),
         "end": None if end is None else utc_text(end),
+        **gapwords.document(holding.uncertain, holding.sure),
     }
 
 
@@ -131,6 +134,7 @@ def usage(used: Usage, at: Head) -> Document:
                 "allocations": row.allocations,
                 "gpu_seconds": seconds(row.gpu_us),
                 "cpu_seconds": seconds(row.cpu_us),
+                "uncertain_gpu_seconds": seconds(row.unsure_us),
                 **({"limits": _limits(row)} if row.limits else {}),
             }
             for row in used.rows
@@ -142,6 +146,7 @@ def usage(used: Usage, at: Head) -> Document:
             "capacity_gpu_seconds": seconds(used.capacity_us),
             "drained_gpu_seconds": seconds(used.drained_us),
             "held_share": used.held_share,
+            "uncertain_gpu_seconds": seconds(used.unsure_us),
         },
         "head": head(at),
     }
@@ -198,7 +203,9 @@ def diff(from_us: int, to_us: int, change: Transition, at: Head) -> Document:
             "removed": list(change.removed),
         },
         "started": [_piece(piece) for piece in change.started],
-        "ended": [_piece(piece) for piece in change.ended],
+        "ended": [
+            {**_piece(piece), "uncertain": piece.id in change.unsure} for piece in change.ended
+        ],
         "drained": [_place(place) for place in change.drained],
         "resumed": [_place(place) for place in change.resumed],
         "head": head(at),

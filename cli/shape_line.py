@@ -59,6 +59,7 @@ def waiting(seq: int, at_us: int, line: Iterable[Queued]) -> Document:
                 "waited_s": held_s(one.piece.at, at_us),
                 "until": None if one.piece.until is None else utc_text(one.piece.until),
                 "starts": None if one.starts is None else utc_text(one.starts),
+                "uncertain": one.piece.uncertain,
             }
             for one in line
         ],

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from .gapwords import mark
 from .hostrange import fold, place_text
 from .occupancy import Occupancy, Seat, Totals
 from .shape import held_s
-from .table import Cell, Column, Row, Table
+from .table import Cell, Column, Row, Table, with_column
 from .timetext import held_text, utc_text
 from .words import _
 
@@ -82,10 +83,13 @@ def server_csv(rows: Iterable[Occupancy]) -> Table:
 
 def gpu_csv(rows: Iterable[Occupancy], at_us: int) -> Table:
     """A row a GPU, for programs."""
-    return Table(
+    rows = list(rows)
+    table = Table(
         tuple(map(Column, GPU_CSV_COLUMNS)),
         [(row.server, *_gpu_cells(seat, at_us)) for row in rows for seat in row.seats],
     )
+    doubtful = ["yes" if seat.doubtful else "" for row in rows for seat in row.seats]
+    return with_column(table, Column("doubtful"), doubtful)
 
 
 def share_text(part: int, whole: int) -> str:
@@ -106,12 +110,18 @@ def _counts(of: Occupancy | Totals, tasks: int) -> tuple[str, ...]:
 
 
 def _state(row: Occupancy) -> Cell:
-    """The state, and how many GPUs are drained where that are some of them."""
+    """The state, and how many GPUs are drained where that are some of them, or in doubt."""
     drained = sum(seat.drained for seat in row.seats)
-    if not 0 < drained < len(row.seats):
-        return Cell(row.state, LOOK.get(row.state, ""))
-    text = _("{state}, {count} drained").format(state=row.state, count=drained)
-    brief = _("{state}, {count} dr.").format(state=row.state, count=drained)
+    doubtful = sum(seat.doubtful for seat in row.seats)
+    text = brief = row.state
+    if 0 < drained < len(row.seats):
+        text = _("{state}, {count} drained").format(state=text, count=drained)
+        brief = _("{state}, {count} dr.").format(state=brief, count=drained)
+    if doubtful:
+        text = _("{state}, {count} in doubt?").format(state=text, count=doubtful)
+        brief = _("{state}, {count}?").format(state=brief, count=doubtful)
+    if text == row.state:
+        return Cell(text, LOOK.get(text, ""))
     return Cell(text, LOOK["drained"], brief)
 
 
@@ -161,7 +171,7 @@ def _grouped(rows: Iterable[Occupancy]) -> Iterator[tuple[str, Seat]]:
 
 def _plain(seat: Seat) -> Seat:
     """A seat without what differs from GPU to GPU."""
-    return Seat(0, None, seat.state, seat.holder, seat.drained)
+    return Seat(0, None, seat.state, seat.holder, seat.drained, seat.doubtful)
 
 
 def _whole(run: Sequence[tuple[str, str, Seat]]) -> Iterator[tuple[str, Seat]]:
@@ -193,8 +203,9 @@ def _gpu_row(name: str, seat: Seat, at_us: int, time_of: Callable[[int], Cell]) 
 
 
 def state_text(seat: Seat) -> str:
-    """`free`, `held`, `drained`, or `draining` where a drained GPU is still held."""
-    return "draining" if seat.drained and seat.holder is not None else seat.state
+    """`free`, `held`, `drained`, or `draining` where a drained GPU is still held; `free?` …"""
+    drains = seat.drained and seat.holder is not None
+    return mark("draining" if drains else seat.state, seat.doubtful)
 
 
 def _gpu_cells(seat: Seat, at_us: int) -> tuple[str, ...]:

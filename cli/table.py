@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TextIO
 
 import msgspec
@@ -75,6 +75,18 @@ class Table(msgspec.Struct, frozen=True, gc=False):
     columns: tuple[Column, ...]
     rows: Sequence[Row]
     totals: Row | None = None
+
+
+def with_column(
+    table: Table, column: Column, cells: Iterable[Cell | str], total: str = ""
+) -> Table:
+    """The table with one more column on its right, where any of its cells is not empty."""
+    added = list(cells)
+    if not any(map(text_of, added)):
+        return table
+    rows = [(*row, cell) for row, cell in zip(table.rows, added, strict=True)]
+    totals = None if table.totals is None else (*table.totals, total)
+    return Table((*table.columns, column), rows, totals)
 
 
 def text_for(table: Table, stream: TextIO | None = None) -> str:

@@ -76,9 +76,21 @@ class Trial:
         """These have ended in a gap: somewhere between that and now."""
         known = tuple(sorted(numbers))
         if known:
+            self._ended(known)
             touched, closed = end(self.pieces, self.at, known, (GAP, None))
             self.touched.update(dict.fromkeys(touched))
             self.closed += closed
+
+    def _ended(self, numbers: tuple[int, ...]) -> None:
+        since = {number: piece.uncertain for number, piece in self.uncertain() if number in numbers}
+        every = tuple(
+            msgspec.structs.replace(
+                loss,
+                ended=(*loss.ended, *(n for n, first in since.items() if first == loss.first)),
+            )
+            for loss in losses(self.pieces)
+        )
+        self.put(GAPS, GapsPiece(every))
 
     def held(self, shares: Iterable[Share]) -> set[int]:
         """Who holds what is granted here, of those that may have ended."""
@@ -143,6 +155,12 @@ class Trial:
         if server is not None:
             left = tuple(gpu for gpu in server.doubtful if gpu not in {*gpus})
             self.put("server:" + name, msgspec.structs.replace(server, doubtful=left))
+
+    def certain(self, name: str) -> None:
+        """A server's facts are what they seem to be."""
+        server = self.server(name)
+        if server is not None and server.uncertain is not None:
+            self.put("server:" + name, msgspec.structs.replace(server, uncertain=None))
 
     def there(self, name: str, cards: Cards, cpus: int) -> None:
         """A server has these GPUs; what nobody knew of it was added in a gap."""

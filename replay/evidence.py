@@ -118,6 +118,8 @@ class _Evidence(Trial):
 
     def settle(self, touched: Iterable[str], payload: c.Payload) -> None:
         """What the event, now applied, decides: CPUs, and GPUs of which no doubt is left."""
+        if isinstance(payload, c.PoolResumed) and all(one.recorded for one in losses(self.pieces)):
+            self._taken_at_his_word(payload.places)
         why = "server_in_use" if isinstance(payload, c.PoolChanged) else "cpus_exceeded"
         for key in dict.fromkeys([*self.touched, *touched]):
             server = self.pieces.get(key)
@@ -125,8 +127,6 @@ class _Evidence(Trial):
                 self._weigh_cpus(server, why)
         if isinstance(payload, c.LedgerReset):
             self._nothing_runs()
-        if isinstance(payload, c.PoolResumed) and all(one.recorded for one in losses(self.pieces)):
-            self._taken_at_his_word(payload.places)
 
     def _weigh_cpus(self, server: ServerPiece, why: str) -> None:
         """More CPUs seem to be held than there are. Raises Impossible where no loss explains it.
@@ -161,11 +161,17 @@ class _Evidence(Trial):
             self.put(GAPS, GapsPiece(over))
 
     def _taken_at_his_word(self, places: Iterable[Place]) -> None:
-        """Whoever resumes GPUs, the gap being known, says that nobody holds those that are free."""
+        """Whoever resumes GPUs, the gap being known, says that nobody holds those that are free.
+
+        And that a whole server is what it seems to be.
+        """
         for place in places:
             server = self.server(place.server)
-            if server is not None:
-                self.not_doubtful(place.server, [g for g in place.gpus if not server.holder(g)])
+            if server is None:
+                continue
+            self.not_doubtful(place.server, [g for g in place.gpus if not server.holder(g)])
+            if {*place.gpus} >= {card.index for card in server.facts.gpus}:
+                self.certain(place.server)
 
 
 _WEIGH: dict[type[Any], Callable[[_Evidence, Any], Any]] = {

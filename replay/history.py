@@ -9,7 +9,10 @@ from .holding import Holding
 
 
 class Spell(Record, frozen=True):
-    """One allocation from grant to end (microseconds UTC); `end` None while it runs."""
+    """One allocation from grant to end (microseconds UTC); `end` None while it runs.
+
+    Where a gap hides when it ended, `uncertain` and `sure` are those of its holdings.
+    """
 
     allocation: int
     task: str
@@ -21,6 +24,8 @@ class Spell(Record, frozen=True):
     note: str | None = None
     cause: str | None = None
     reason: str | None = None
+    uncertain: int | None = None
+    sure: int | None = None
 
     @property
     def gpus(self) -> int:
@@ -46,5 +51,5 @@ def _spell(parts: list[Holding]) -> Spell:
     shares = tuple(Share(part.server, part.gpus, part.cpus, part.uuids) for part in parts)
     return Spell(
         first.allocation, first.task, first.user, shares, first.start, first.end,
-        first.project, first.note, first.cause, first.reason,
+        first.project, first.note, first.cause, first.reason, first.uncertain, first.sure,
     )  # fmt: skip

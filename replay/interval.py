@@ -41,6 +41,13 @@ def cpu_time(holding: Holding, window: Window) -> int:
     return holding.cpus * window.overlap(holding.start, holding.end)
 
 
+def unsure_time(holding: Holding, window: Window) -> int:
+    """Those of its GPU-microseconds of which a gap leaves open whether it was held."""
+    if holding.sure is None:
+        return 0
+    return len(holding.gpus) * window.overlap(holding.sure, holding.end)
+
+
 def less(stretch: tuple[int, int], held: list[tuple[int, int]]) -> int:
     """How much of a stretch is covered by none of the disjoint `held` ones."""
     window = Window(*stretch)

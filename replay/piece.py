@@ -166,8 +166,8 @@ class Loss(Record, frozen=True):
     """The events `first` to `last` are lost; they lay between `at` and `until` (microseconds UTC).
 
     `told` is what later events say of those lost: the id of an allocation or a request, and
-    when it ended (microseconds UTC), 0 while it does not. `recorded` is the seq of the event
-    that names the gap, once it is folded.
+    when it ended (microseconds UTC), 0 while it does not; `ended` what ended there, as they show.
+    `recorded` is the seq of the event that names the gap, once it is folded.
     """
 
     first: int
@@ -175,6 +175,7 @@ class Loss(Record, frozen=True):
     at: int
     until: int
     told: tuple[tuple[int, int], ...] = ()
+    ended: tuple[int, ...] = ()
     recorded: int | None = None
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from .facts import Place, Record, Server
+from .gap import losses
 from .piece import AllocationPiece, ServerPiece
 from .state import State
 
 
 class Transition(Record, frozen=True):
-    """What the later state has and the earlier has not, and the other way round."""
+    """What the later state has and the earlier has not, and the other way round.
+
+    `unsure` are those of the ended that ended somewhere in a gap.
+    """
 
     added: tuple[Server, ...] = ()
     changed: tuple[Server, ...] = ()
@@ -17,6 +21,7 @@ class Transition(Record, frozen=True):
     ended: tuple[AllocationPiece, ...] = ()
     drained: tuple[Place, ...] = ()
     resumed: tuple[Place, ...] = ()
+    unsure: tuple[int, ...] = ()
 
 
 def transition(before: State, after: State) -> Transition:
@@ -32,6 +37,7 @@ def transition(before: State, after: State) -> Transition:
         tuple(piece for number, piece in was.items() if number not in runs),
         _moved(then, now),
         _moved(now, then, on=now),
+        tuple(one for loss in losses(after.pieces) for one in loss.ended if one in was),
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from .facts import Record
 from .holding import Capacity, Holding
-from .interval import Window, cpu_time, gpu_time, less
+from .interval import Window, cpu_time, gpu_time, less, unsure_time
 
 DIMENSIONS = ("user", "project", "server", "task")
 
@@ -32,6 +32,8 @@ class Allowance(Record, frozen=True):
 class UsageRow(Record, frozen=True):
     """One row: the values of the dimensions asked for, and the sums in GPU- and
     CPU-microseconds; `limits` where they were asked for, too.
+
+    Of `gpu_us`, `unsure_us` is time of which a gap leaves open whether it was held.
     """
 
     values: tuple[str | None, ...]
@@ -39,6 +41,7 @@ class UsageRow(Record, frozen=True):
     gpu_us: int
     cpu_us: int
     limits: tuple[Allowance, ...] = ()
+    unsure_us: int = 0
 
 
 class Usage(Record, frozen=True):
@@ -52,6 +55,7 @@ class Usage(Record, frozen=True):
     cpu_us: int
     capacity_us: int
     drained_us: int
+    unsure_us: int = 0
 
     @property
     def held_share(self) -> float | None:
@@ -65,22 +69,27 @@ def usage(
     """Sum up the holdings that meet the window, by the given dimensions, the greatest users
     first.
     """
-    sums: dict[tuple[str | None, ...], list[int]] = defaultdict(lambda: [0, 0])
+    sums: dict[tuple[str | None, ...], list[int]] = defaultdict(lambda: [0, 0, 0])
     ids: dict[tuple[str | None, ...], set[int]] = defaultdict(set)
     held: dict[str, list[Holding]] = defaultdict(list)
     for holding in holdings:
         values = tuple(getattr(holding, name) for name in by)
         sums[values][0] += gpu_time(holding, window)
         sums[values][1] += cpu_time(holding, window)
+        sums[values][2] += unsure_time(holding, window)
         ids[values].add(holding.allocation)
         held[holding.server].append(holding)
-    rows = [UsageRow(at, len(ids[at]), sums[at][0], sums[at][1]) for at in sums]
+    rows = [
+        UsageRow(at, len(ids[at]), gpu_us, cpu_us, unsure_us=unsure_us)
+        for at, (gpu_us, cpu_us, unsure_us) in sums.items()
+    ]
     rows.sort(key=lambda row: (-row.gpu_us, tuple(value or "" for value in row.values)))
     capacity, drained = _offered(capacities, window, held)
     everyone = {number for numbers in ids.values() for number in numbers}
     return Usage(
         window, by, tuple(rows), len(everyone),
         sum(row.gpu_us for row in rows), sum(row.cpu_us for row in rows), capacity, drained,
+        sum(row.unsure_us for row in rows),
     )  # fmt: skip
 
 

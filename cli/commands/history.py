@@ -75,7 +75,7 @@ def command(
         if of.ids and since is until is month is None:
             window = _all_time(now_us)
         found, _head = ledger.history(window)
-        session.notices(ledger)
+        session.notices(ledger, window)
     spells = [spell for spell in found if of.takes(spell)]
     if session.json:
         session.document(history(window, spells, now_us))

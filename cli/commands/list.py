@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from ...replay.facts import cpus_in
+from ..gapwords import SURE, mark
 from ..moment import moment
 from ..options import completed, define
 from ..placing import place_text
 from ..selection import chosen
 from ..session import Session
 from ..shape import held_s, running, until_text
-from ..table import Column, Row, Table
+from ..table import Column, Row, Table, with_column
 from ..timetext import held_text, utc_text
 from ..usage import one_of
 from ..words import _
@@ -38,6 +39,9 @@ COLUMNS = (
     Column("held for", right=True),
     Column("left", right=True, hide_empty=True),
 )
+CERTAIN = Column("certain until", style="warn")
+"""Until when an allocation certainly ran that may have ended in a gap."""
+
 CSV_COLUMNS = (
     "allocation",
     "task",
@@ -75,9 +79,14 @@ def command(session: Session, *, servers: tuple[str, ...], mine: bool, user: str
         session.document(running(state.seq, session.now_us, pieces))
     elif session.csv:
         rows = [_csv_row(piece, session.now_us) for piece in pieces]
-        session.table(Table(tuple(map(Column, CSV_COLUMNS)), rows))
+        unsure = [utc_text(piece.sure) if piece.sure is not None else "" for piece in pieces]
+        session.table(
+            with_column(Table(tuple(map(Column, CSV_COLUMNS)), rows), Column(SURE), unsure)
+        )
     elif pieces:
-        session.table(Table(COLUMNS, [_row(session, piece) for piece in pieces]))
+        table = Table(COLUMNS, [_row(session, piece) for piece in pieces])
+        sure = [moment(piece.sure, session.zone) for piece in pieces]
+        session.table(with_column(table, CERTAIN, sure))
     else:
         session.notice(_("nothing of that runs") if mine or user or servers else _("nothing runs"))
 
@@ -91,8 +100,8 @@ def _row(session: Session, piece: AllocationPiece) -> Row:
         place_text(piece.servers),
         str(cpus_in(piece.servers)),
         moment(piece.start, session.zone),
-        held_text(held_s(piece.start, session.now_us)),
-        "" if piece.until is None else held_text(held_s(session.now_us, piece.until)),
+        mark(held_text(held_s(piece.start, session.now_us)), piece.uncertain),
+        "" if piece.due is None else held_text(held_s(session.now_us, piece.due)),
     )
 
 

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..gapwords import mark
 from ..moment import moment
 from ..options import define
 from ..session import Session
 from ..shape import held_s
 from ..shape_line import asked_text, waiting
-from ..table import Column, Row, Table
+from ..table import Column, Row, Table, with_column
 from ..timetext import held_text, utc_text
 from ..usage import one_of
 from ..words import _
@@ -63,9 +64,9 @@ def command(session: Session, *, mine: bool, user: str | None) -> None:
     if session.json:
         session.document(waiting(seq, session.now_us, line))
     elif session.csv:
-        session.table(
-            Table(tuple(map(Column, CSV_COLUMNS)), [_csv_row(session, one) for one in line])
-        )
+        table = Table(tuple(map(Column, CSV_COLUMNS)), [_csv_row(session, one) for one in line])
+        unsure = ["" if one.piece.uncertain is None else "yes" for one in line]
+        session.table(with_column(table, Column("uncertain"), unsure))
     elif line:
         session.table(Table(COLUMNS, [_row(session, one) for one in line]))
     else:
@@ -97,7 +98,7 @@ def _row(session: Session, one: Queued) -> Row:
         asked_text(piece.asked),
         _why(one.reason),
         moment(piece.at, session.zone),
-        held_text(held_s(piece.at, session.now_us)),
+        mark(held_text(held_s(piece.at, session.now_us)), piece.uncertain),
         "–" if one.starts is None else moment(one.starts, session.zone),
     )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...replay.errors import BadRequest
+from ...replay.uncertainty import uncertainty
 from .. import statustable
 from ..moment import moment
 from ..occupancy import occupancies, totals
@@ -85,7 +86,8 @@ def _answer(
 ) -> None:
     rows = occupancies(state, chosen(state, servers))
     if session.json:
-        session.document(status(state.seq, at_us, rows, totals(rows), len(state.docket.waiting)))
+        waiting, lost = len(state.docket.waiting), uncertainty(state)
+        session.document(status(state.seq, at_us, rows, totals(rows), waiting, lost=lost))
     elif session.csv:
         session.table(statustable.gpu_csv(rows, at_us) if gpus else statustable.server_csv(rows))
     else:

@@ -10,6 +10,8 @@ import click
 
 from ....replay.errors import BadRequest
 from ....replay.facts import Share
+from ....replay.interval import Window
+from ...gapwords import mark
 from ...hostrange import fold
 from ...instants import parse_instant
 from ...options import define
@@ -50,12 +52,10 @@ def command(session: Session, *, earlier: str, later: str) -> None:
                 "T1", earlier, _("an instant that is not after {later}").format(later=later)
             )
         change, head = ledger.diff(first, last)
-        session.notices(ledger)
+        session.notices(ledger, Window(first, last))
     if session.json:
         session.document(diff(first, last, change, head))
         return
-    from ....replay.interval import Window
-
     tell_window(session, Window(first, last))
     rows = [*_servers(change), *_allocations(session, change), *_places(change)]
     if rows or session.csv:
@@ -101,7 +101,7 @@ def _ranges(servers: Sequence[Server]) -> Iterator[str]:
 def _allocations(session: Session, change: Transition) -> Iterator[Line]:
     for what, pieces in (("started", change.started), ("ended", change.ended)):
         for piece in pieces:
-            yield _allocation(session, what, piece)
+            yield _allocation(session, mark(what, piece.id in change.unsure), piece)
 
 
 def _allocation(session: Session, what: str, piece: AllocationPiece) -> Line:

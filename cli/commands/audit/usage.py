@@ -9,11 +9,12 @@ import click
 from ....replay.errors import BadRequest
 from ...actor import user_identity
 from ...duration import units_text
+from ...gapwords import mark
 from ...options import define
 from ...report import now_of, tell_head, tell_window, window_of, windowed
 from ...session import Session
 from ...shape_audit import seconds_text, usage
-from ...table import Column, Table
+from ...table import Column, Table, with_column
 from ...timetext import MICROSECONDS
 from ...words import _
 
@@ -60,7 +61,7 @@ def command(
         now = now_of(session, ledger)
         window = window_of(session, now, since, until, month)
         used, head = ledger.usage(window, by, limits=window.to_us >= now, identify=user_identity)
-        session.notices(ledger)
+        session.notices(ledger, window)
     if session.json:
         session.document(usage(used, head))
         return
@@ -79,7 +80,9 @@ def _exact(used: Usage) -> Table:
          seconds_text(row.gpu_us), seconds_text(row.cpu_us))
         for row in used.rows
     ]  # fmt: skip
-    return Table(tuple(map(Column, columns)), rows)
+    unsure = [seconds_text(row.unsure_us) if used.unsure_us else "" for row in used.rows]
+    table = Table(tuple(map(Column, columns)), rows)
+    return with_column(table, Column("uncertain_gpu_seconds"), unsure)
 
 
 def _table(used: Usage) -> Table:
@@ -101,11 +104,18 @@ def _table(used: Usage) -> Table:
     ]  # fmt: skip
     sums = _sums(used.allocations, used.gpu_us, used.cpu_us, used.capacity_us)
     totals = (_("all"), *[""] * (len(used.by) - 1), *sums, *[""] * len(limited))
-    return Table(columns, rows, totals)
+    unsure = [_unsure(row.unsure_us) for row in used.rows]
+    column = Column("of it uncertain", right=True)
+    return with_column(Table(columns, rows, totals), column, unsure, _unsure(used.unsure_us))
 
 
 def _sums(allocations: int, gpu_us: int, cpu_us: int, capacity_us: int) -> tuple[str, ...]:
     return str(allocations), hours(gpu_us), hours(cpu_us), share(gpu_us, capacity_us)
+
+
+def _unsure(us: int) -> str:
+    """Those of the GPU-hours of which a gap leaves open whether they were held."""
+    return mark(hours(us), us) if us else ""
 
 
 def _limits(row: UsageRow, limited: list[str]) -> list[str]:

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ...gapwords import SURE, mark, mark_cell
 from ...moment import moment
 from ...moving import named_places
 from ...options import define
 from ...report import now_of, tell_head, tell_window, window_of, windowed
 from ...session import Session
 from ...shape_audit import clipped, who
-from ...table import Column, Row, Table
+from ...table import Column, Row, Table, with_column
 from ...timetext import held_text, utc_text
 from ...words import _
 
@@ -59,7 +60,7 @@ def command(
         now_us = now_of(session, ledger)
         window = window_of(session, now_us, since, until, month)
         held, head = ledger.held(asked, window)
-        session.notices(ledger)
+        session.notices(ledger, window)
     if session.json:
         session.document(who(window, held, head, now_us))
         return
@@ -83,7 +84,8 @@ def _exact(window: Window, held: list[Held], now_us: int) -> Table:
             holding.task, holding.user, holding.project or "",
             utc_text(start), "" if end is None else utc_text(end),
         ))  # fmt: skip
-    return Table(tuple(map(Column, CSV_COLUMNS)), rows)
+    sure = ["" if one.sure is None else utc_text(one.sure) for _gpu, one in held]
+    return with_column(Table(tuple(map(Column, CSV_COLUMNS)), rows), Column(SURE), sure)
 
 
 def _table(session: Session, window: Window, held: list[Held], now_us: int) -> Table:
@@ -94,7 +96,7 @@ def _table(session: Session, window: Window, held: list[Held], now_us: int) -> T
         rows.append((
             f"{holding.server}:{gpu}", f"@{holding.allocation}", holding.task, holding.user,
             holding.project or "", moment(start, session.zone),
-            moment(end, session.zone, none=_("still held")),
-            held_text(max(0, length_us) // 1_000_000),
+            mark_cell(moment(end, session.zone, none=_("still held")), holding.uncertain),
+            mark(held_text(max(0, length_us) // 1_000_000), holding.uncertain),
         ))  # fmt: skip
     return Table(COLUMNS, rows)
