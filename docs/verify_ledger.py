@@ -1,6 +1,7 @@
 """A second reader, written from docs/FORMAT.md alone: it shares no code with gpuledger.
 
-`verify_ledger.py LEDGER [MICROSECONDS ...]` prints head, faults and who held what at an instant.
+`verify_ledger.py LEDGER [MICROSECONDS ...]` prints head, faults, gaps, and who held what at an
+instant: behind a gap those alone who were granted it since.
 """
 # ruff: noqa: ANN401, D103, T201 - any JSON is read; small functions say it by name
 
@@ -88,15 +89,34 @@ def fold(pool: Any, running: Any, seq: int, kind: str, data: Any) -> None:
         settle(pool, running, server, there=False)
 
 
+def named(data: bytes) -> list[tuple[int, int, str, str]]:
+    """The gaps that a record names."""
+    try:
+        gaps = json.loads(data)["gaps"]
+        return [(one["first"], one["last"], one["before"], one["after"]) for one in gaps]
+    except (ValueError, KeyError, TypeError):
+        return []
+
+
+def since(running: Any, seq: int, kind: str, data: Any) -> None:
+    """The same behind a gap, where only what was granted since certainly runs."""
+    for number in [*data.get("allocations", []), *data.get("ended", [])]:
+        running.pop(number, None)
+    running |= {seq: data["servers"]} if kind == "allocation.granted" else {}
+
+
 def verify(path: str, instants: list[int]) -> dict[str, Any]:
     log = sqlite3.connect(f"{Path(path).resolve().as_uri()}?mode=ro", uri=True)
     log.text_factory = bytes
     rows = log.execute("SELECT * FROM events ORDER BY seq").fetchall()
     log.close()
     held: dict[int, dict[str, int]] = {instant: {} for instant in instants}
-    pool, running, wrong, head, at = {}, {}, [], (0, bytes(32)), 0
+    pool, running, wrong, lost, head, at = {}, {}, [], [], (0, bytes(32)), 0
     ends: dict[int, int] = {}
+    holes = {hole for row in rows if row[2] == b"gap.recorded" for hole in named(row[6])}
     for row, until in zip(rows, [*(row[1] for row in rows[1:]), 2**63], strict=True):
+        if (head[0] + 1, row[0] - 1, head[1].hex(), row[7].hex()) in holes:
+            lost, running, head = [*lost, [head[0] + 1, row[0] - 1]], {}, (row[0] - 1, row[7])
         try:
             if (row[0] - 1, row[7]) != head or row[1] < at or event_hash(row) != row[8]:
                 wrong.append(f"{row[0]}: it does not fit its hash, or what is before it")
@@ -104,7 +124,8 @@ def verify(path: str, instants: list[int]) -> dict[str, Any]:
             if canonical(data) != row[6]:
                 wrong.append(f"{row[0]}: its data is not canonical")
             trial = dict(pool), dict(running)
-            fold(*trial, row[0], row[2].decode(), data)
+            story = (row[0], row[2].decode(), data)
+            since(trial[1], *story) if lost else fold(*trial, *story)
             pool, running = trial
             if row[2] == b"allocation.granted" and "lease" in data:
                 ends[row[0]] = row[1] + data["lease"] * 10**6
@@ -116,7 +137,7 @@ def verify(path: str, instants: list[int]) -> dict[str, Any]:
             runs = [one for one in running.items() if ends.get(one[0], instant + 1) > instant]
             shares = ((number, it) for number, taken in runs for it in taken)
             held[instant] = {f"{it['server']}:{gpu}": n for n, it in shares for gpu in it["gpus"]}
-    return {"head": [head[0], head[1].hex()], "wrong": wrong, "held": held}
+    return {"head": [head[0], head[1].hex()], "wrong": wrong, "held": held, "lost": lost}
 
 
 if __name__ == "__main__":

@@ -182,9 +182,9 @@ def microseconds(text: str) -> int:
 
 
 def test_it_is_short_and_stands_alone() -> None:
-    """It has fewer than 125 lines, imports the standard library alone, and FORMAT.md shows it."""
+    """It has fewer than 150 lines, imports the standard library alone, and FORMAT.md shows it."""
     text = SCRIPT.read_text(encoding="utf-8")
-    assert len(text.splitlines()) < 125
+    assert len(text.splitlines()) < 150
     nodes = list(ast.walk(ast.parse(text)))
     imported = {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}
     imported |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}

@@ -6,13 +6,15 @@ Held against a model of its own, for losses of 1 to 50 events in histories of th
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 
 import pytest
 
+from foreign import foreign
 from gap_histories import ID, History
 from gap_model import Model, Told, follow
-from gapping import log_of, plain, without
+from gapping import folded, log_of, plain, stretches, without
 from gpuledger.ledger.event import Event
 from gpuledger.replay.holding import Holding
 from gpuledger.replay.hole import holes_in, holes_of
@@ -124,3 +126,25 @@ def test_writers_behind_a_gap_book_nothing_twice(seeds: list[int]) -> None:
             assert event.seq <= record or all(one.cause != "gap" for one in effects.closed)
         assert more.allocator.rebuild().matches
         assert verify(log, None).problems == ()
+
+
+def test_a_second_reader_goes_over_gaps(seeds: list[int], tmp_path: Path) -> None:
+    """It names the same gaps, finds no fault, and knows what of those granted since runs still."""
+    for seed in seeds[:: 1 if len(seeds) == LOSSES else 8]:
+        events, lost = loss(seed)
+        left = without(events, lost, ID)
+        path = tmp_path / f"{seed}.db"
+        path.write_bytes(log_of(left, lambda: 0).reading(lambda db: db.serialize()))
+        at = left[-1].at
+        code, found = foreign(path, [at])
+        assert (code, found["wrong"]) == (0, []), seed
+        assert [tuple(one) for one in found["lost"]] == stretches(lost)
+        state = folded(left)
+        state.lapse(at)
+        held = {
+            f"{server.facts.name}:{card.index}": holder
+            for server in state.servers()
+            for card, holder in zip(server.facts.gpus, server.holders, strict=True)
+            if holder > max(lost) and card.index not in server.doubtful
+        }
+        assert found["held"][str(at)] == held
