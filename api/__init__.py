@@ -25,13 +25,16 @@ if TYPE_CHECKING:
         LostTail,
         NetworkFilesystem,
         NewerFormat,
+        NoHistory,
         NoSuchGroup,
         NotALedger,
         NotPermitted,
+        OtherLedger,
         StorageFailed,
         UnknownEvent,
         UnsuitableFolder,
     )
+    from gpuledger.recovery import restore
     from gpuledger.replay.errors import (
         AmbiguousTask,
         BadRequest,
@@ -69,6 +72,7 @@ __all__ = [
     "LostTail",
     "NetworkFilesystem",
     "NewerFormat",
+    "NoHistory",
     "NoLease",
     "NoSuchGroup",
     "NoSuchProject",
@@ -78,6 +82,7 @@ __all__ = [
     "NotEmpty",
     "NotPermitted",
     "NotWaiting",
+    "OtherLedger",
     "Pool",
     "ReasonNeeded",
     "Refused",
@@ -92,12 +97,14 @@ __all__ = [
     "__version__",
     "init",
     "open",
+    "restore",
 ]
 
 # Where each name lives that is not an error of the ledger floor.
 _HOMES = {
     "gpuledger.allocation": {"Allocation", "Released"},
     "gpuledger.handle": {"Ledger", "init", "open"},
+    "gpuledger.recovery": {"restore"},
     "gpuledger.replay.facts": {"Card", "Limits", "Pool", "Server"},
     "gpuledger.replay.errors": {
         "AmbiguousTask",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gpuledger.replay.batch import Recorded
 from gpuledger.replay.catalogue import AllocationGranted
+from gpuledger.replay.errors import NoSuchTask
 from gpuledger.replay.facts import Share
 
 if TYPE_CHECKING:
@@ -44,7 +45,11 @@ class Allocation:
         return self.event.at
 
     def release(self) -> Released:
-        """Give it back. Raises NoSuchTask where it has ended already."""
+        """Give it back. Raises NoSuchTask where it has ended already, or is not in a ledger that
+        was restored in the meantime.
+        """
+        if not self._recorded():
+            raise NoSuchTask(f"@{self.id}", self.grant.user)
         return self._ledger.release(f"@{self.id}", user=self.grant.asked.beneficiary)
 
     def __enter__(self) -> Allocation:
@@ -58,7 +63,14 @@ class Allocation:
         trace: TracebackType | None,
     ) -> None:
         """Give it back, unless that was done inside the block."""
-        self._ledger.release(f"@{self.id}", user=self.grant.asked.beneficiary, if_held=True)
+        if self._recorded():
+            self._ledger.release(f"@{self.id}", user=self.grant.asked.beneficiary, if_held=True)
+
+    def _recorded(self) -> bool:
+        """Whether its event is in the ledger, and no other one of the same id: a ledger that was
+        restored gives ids once more.
+        """
+        return self.event in self._ledger.log.read(self.id - 1, self.id)
 
 
 class Released:

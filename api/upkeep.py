@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from gpuledger.replay.facts import Placed, Pool
 from gpuledger.reports import Reports
 
 if TYPE_CHECKING:
+    from gpuledger.recovery import BackedUp
     from gpuledger.replay.importing import Imported, Source
     from gpuledger.replay.rebuilding import Rebuilt
 
@@ -57,6 +59,14 @@ class Upkeep(Reports):
         from gpuledger.replay.importing import import_trace
 
         return import_trace(self._allocator, source, self.actor, progress)
+
+    def backup(self, file: str | os.PathLike[str], *, over: bool = False) -> BackedUp:
+        """Write all events into `file`, a ledger of its own, and verify that; `over` replaces a
+        backup that lies there. Raises LedgerExists, BrokenChain, NotPermitted, StorageFailed.
+        """
+        from gpuledger.recovery import backup
+
+        return backup(self.log, os.fspath(file), over=over)
 
     def rebuild(self) -> Rebuilt:
         """Make snapshot and projections anew from the log, and tell whether they were right."""

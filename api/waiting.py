@@ -105,17 +105,17 @@ class Wait:
         except NotWaiting:
             raise
         except WaitedInVain:
-            self._leave("waited")
+            self._leave("waited", request)
             raise
         except BaseException as error:
             # A grant under a key is what the key's answer tells, so it must not be empty.
             kept = key is not None and isinstance(error, HungUp)
             with suppress(GpuledgerError):
-                self._leave("owner", keep=kept)
+                self._leave("owner", request, keep=kept)
             raise
 
-    def _leave(self, cause: str, *, keep: bool = False) -> None:
-        self._allocator.leave(self.number, self._actor, cause, keep=keep)
+    def _leave(self, cause: str, request: AllocateRequest, *, keep: bool = False) -> None:
+        self._allocator.leave(self.number, self._actor, cause, keep=keep, request=request)
 
     def _until_served(
         self, request: AllocateRequest, key: str | None, wait_s: float, bell: Bell
@@ -144,7 +144,7 @@ class Wait:
         Where the pool has become one that never can, it is its turn to be told so.
         """
         piece, now = state.docket.waiting.get(self.number), max(self._clock_us(), state.head.at)
-        if piece is None:
+        if piece is None or not state.docket.stands(request):
             raise NotWaiting(request.asked.task, self._actor.user, self.number)
         if hopeless(state, piece, now):
             return 0

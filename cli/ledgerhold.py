@@ -23,6 +23,7 @@ from .words import _
 if TYPE_CHECKING:
     from ..allocation import Allocation
     from ..handle import Ledger
+    from ..ledger.event import Event
     from ..replay.facts import Tie
 
 TRIES = 5
@@ -36,6 +37,7 @@ class LedgerHold:
         self._session = session
         self._wish = wish
         self._id = 0
+        self._event: Event | None = None
         self._folder = ""
 
     def take(self, tie: Tie | None) -> Granted:
@@ -50,6 +52,7 @@ class LedgerHold:
         with self._session.ledger(once=not self._wish.wait_s) as ledger:
             allocation = self._taken(ledger, tie, key)
             self._id = allocation.id
+            self._event = allocation.event
             self._session.notices(ledger)
             state = ledger.state()
         told = gang(state, allocation.id, allocation.task, allocation.servers, host)
@@ -73,9 +76,11 @@ class LedgerHold:
         """Give back what is still held, if anything was."""
         if self._folder:
             remove_hostfiles(self._folder)
-        if self._id:
+        if self._event is not None:
             with self._session.ledger(once=True) as ledger:
-                ledger.release(f"@{self._id}", if_held=True)
+                # A ledger that was restored in the meantime may have given the id once more.
+                if self._event in ledger.log.read(self._id - 1, self._id):
+                    ledger.release(f"@{self._id}", if_held=True)
 
     def _taken(self, ledger: Ledger, tie: Tie | None, key: str | None) -> Allocation:
         """The allocation, under a made name that is free where none was given.

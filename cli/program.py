@@ -42,6 +42,8 @@ COMMANDS = {
     "reset": ("reset", "End every allocation."),
     "import": ("importing", "Take over a past that lies in a file."),
     "export": ("export", "The events, one CloudEvents object a line."),
+    "backup": ("backup", "A verified copy of the whole record in one file."),
+    "restore": ("restore", "Make a ledger again from backups, exports and mirrors."),
     "rebuild": ("rebuild", "Make snapshot and projections anew from the log."),
     "keys": ("keys", "The key that checkpoints are signed with."),
     "completion": ("completion", "What a shell needs to complete commands."),
@@ -61,7 +63,7 @@ SECTIONS = {
     ),
     "The past": ("history", "audit"),
     "The pool": ("init", "pool", "drain", "resume", "reset"),
-    "The record": ("import", "export", "rebuild", "keys"),
+    "The record": ("import", "export", "backup", "restore", "rebuild", "keys"),
     "The shell": ("completion",),
 }
 EXAMPLES = """

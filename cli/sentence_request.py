@@ -183,6 +183,11 @@ def _not_empty(facts: Facts) -> Said:
 
 def _reason_needed(facts: Facts) -> Said:
     numbers = facts.items("allocations")
+    if not numbers:
+        return Said(
+            _("{act} --force overrides what protects a ledger").format(act=facts.text("act")),
+            _("say why with --reason TEXT"),
+        )
     return Said(
         _(
             "{act} would end an allocation of somebody else, {ids}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from .printable import printable
 from .said import Facts, Said
 from .words import _
 
@@ -24,6 +25,11 @@ def _exists(facts: Facts) -> Said:
         return Said(
             _("a lock file lies beside {path} already, without its ledger").format(path=path),
             _("put it aside if its ledger is gone for good, or name another with --ledger FILE"),
+        )
+    if facts.raw("what") == "file":
+        return Said(
+            _("a file lies at {path} already").format(path=path),
+            _("name another, or replace it with --overwrite"),
         )
     return Said(
         _("a ledger lies at {path} already").format(path=path),
@@ -182,6 +188,23 @@ def _moved(facts: Facts) -> Said:
     )
 
 
+def _no_history(facts: Facts) -> Said:
+    paths = ", ".join(printable(str(path)) for path in facts.items("paths"))
+    return Said(
+        _("no history begins in {paths}: event 1 is missing").format(paths=paths),
+        _("name more sources: a backup, an export, a mirror"),
+    )
+
+
+def _other_ledger(facts: Facts) -> Said:
+    return Said(
+        _("{path} is of the ledger {found}, and what is restored is {expected}").format(
+            path=facts.text("path"), found=facts.text("found"), expected=facts.text("expected")
+        ),
+        _("name sources of one ledger, or say that it is meant with --force --reason TEXT"),
+    )
+
+
 def _no_group(facts: Facts) -> Said:
     return Said(
         _("this machine knows no group {group}").format(group=facts.quoted("group")),
@@ -213,6 +236,8 @@ BY_CODE: Mapping[str, Callable[[Facts], Said]] = {
     "lock_timeout": _locked,
     "key_reused": _key,
     "head_moved": _moved,
+    "no_history": _no_history,
+    "other_ledger": _other_ledger,
     "no_such_group": _no_group,
     "unsuitable_folder": _folder,
 }

@@ -18,6 +18,9 @@ from .format import APPLICATION_ID, FORMAT, NEW_SUFFIX, OURS, TRIGGERS
 
 __all__ = ["Place", "identify", "open_writer", "place_of"]
 
+ASIDE = ".aside-"
+"""What names the folder beside a ledger that another one has replaced, before the time."""
+
 Place = tuple[int, int]
 """Which file a path names: device and inode."""
 
@@ -50,13 +53,27 @@ def place_of(path: str) -> Place:
 
 
 def _being_made(path: str, found: os.stat_result) -> bool:
-    """Whether the second name is the one that an interrupted `init` left.
+    """Whether the second name is the one that an interrupted `init` or `restore` left.
 
     Lock, -wal and note are named after the path: through two names two writers would not see
     each other.
     """
+    folder, name = os.path.split(path)
+    asides = (one for one in _names(folder) if one.startswith(name + ASIDE))
+    seconds = [path + NEW_SUFFIX, *(os.path.join(folder, one, name) for one in asides)]
+    return any(_is_same(found, second) for second in seconds)
+
+
+def _names(folder: str) -> list[str]:
     try:
-        return os.path.samestat(found, os.stat(path + NEW_SUFFIX))
+        return os.listdir(folder or ".")
+    except OSError:
+        return []
+
+
+def _is_same(found: os.stat_result, second: str) -> bool:
+    try:
+        return os.path.samestat(found, os.stat(second))
     except OSError:
         return False
 

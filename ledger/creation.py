@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from . import note
@@ -18,7 +18,7 @@ from .chain import seal
 from .descriptors import give, lock_mode
 from .errors import LedgerExists, NotALedger, NotPermitted, StorageFailed
 from .event import START, Draft, Event
-from .failure import translated
+from .failure import making
 from .filesystem import refuse_network
 from .folder import Sharing, prepare, sync
 from .format import APPLICATION_ID, FORMAT, LOCK_SUFFIX, NEW_SUFFIX
@@ -49,7 +49,7 @@ def create(
     ledger = id_in(first.data)
     event = seal(first, START)
     sharing = Sharing.of(group, public=public)
-    with _permitted(path, group):
+    with making(path, group):
         _refuse_existing(path)
         refuse_network(path)
         prepare(os.path.dirname(path), sharing)
@@ -144,18 +144,3 @@ def _place(new: str, path: str) -> None:
             os.rename(new, path)
     except FileExistsError:
         raise LedgerExists(path, "ledger") from None
-
-
-@contextlib.contextmanager
-def _permitted(path: str, group: str | None) -> Generator[None, None, None]:
-    """Raise ours for what the system says to making a file."""
-    try:
-        with translated(path, "create"):
-            yield
-    except PermissionError as error:
-        raise NotPermitted(path, "create", group) from error
-    except OSError as error:
-        import errno
-
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise StorageFailed(path, error.strerror or str(error), full=full) from error

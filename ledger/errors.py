@@ -2,7 +2,7 @@
 
 GpuledgerError
 ├── LedgerMissing          no file there                            exit 78
-├── LedgerExists           init where a ledger (or its lock) lies         5
+├── LedgerExists           where a ledger, its lock or a file lies        5
 ├── NotALedger             another kind of file                          65
 ├── NewerFormat            made by a later release                       65
 ├── UnknownEvent           an event kind or version from later           65
@@ -15,6 +15,8 @@ GpuledgerError
 ├── LockTimeout            somebody holds the ledger too long            75
 ├── KeyReused              a retry key with another request               5
 ├── HeadMoved              the log ends elsewhere (replicated logs only)   4
+├── NoHistory              sources without a history from event 1        65
+├── OtherLedger            sources, or a place, of another ledger          5
 ├── NoSuchGroup            init --group with a name nobody knows         78
 ├── UnsuitableFolder       init --group in a folder that is not shared   78
 └── replay.errors …        what a request can run into
@@ -50,7 +52,7 @@ class LedgerMissing(GpuledgerError):
 
 
 class LedgerExists(GpuledgerError):
-    """`init` where something lies already: `what` is `ledger` or `lock`."""
+    """Something lies at `path` already: `what` is `ledger`, `lock` or `file`."""
 
     code = "already_there"
 
@@ -217,6 +219,28 @@ class HeadMoved(GpuledgerError):
         super().__init__(expected=expected, found=found)
         self.expected = expected
         self.found = found
+
+
+class NoHistory(GpuledgerError):
+    """The sources at `paths` hold no history: nothing in them begins with event 1."""
+
+    code = "no_history"
+
+    def __init__(self, paths: tuple[str, ...]) -> None:
+        super().__init__(paths=paths)
+        self.paths = paths
+
+
+class OtherLedger(GpuledgerError):
+    """`path` is of the ledger `found` where `expected` is restored (32 hex digits each)."""
+
+    code = "other_ledger"
+
+    def __init__(self, path: str, found: str, expected: str) -> None:
+        super().__init__(path=path, found=found, expected=expected)
+        self.path = path
+        self.found = found
+        self.expected = expected
 
 
 class NoSuchGroup(GpuledgerError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
 from collections.abc import Generator
@@ -54,6 +55,22 @@ def translated(path: str, wanted: str) -> Generator[None, None, None]:
         yield
     except FAULTS as error:
         raise translate(error, path, wanted) from error
+
+
+@contextlib.contextmanager
+def making(path: str, group: str | None = None) -> Generator[None, None, None]:
+    """Raise ours for what SQLite and the system say to making the file at `path`.
+
+    `group` is whose members might.
+    """
+    try:
+        with translated(path, "create"):
+            yield
+    except PermissionError as error:
+        raise NotPermitted(path, "create", group) from error
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise StorageFailed(path, error.strerror or str(error), full=full) from error
 
 
 def fault(error: sqlite3.Error, path: str, wanted: str) -> Exception:

@@ -1,9 +1,9 @@
 """Joining: of all that several sources hold, the longest history that links from seq 1 on.
 
 An event belongs where its `prev` is the hash of the one before, whichever source has it; so
-what one source lost another fills. Where two different events follow the same one, the history
-forks: the longest branch is taken, of equally long ones that of the source named first, and the
-fork is told.
+what one source lost another fills. Over a hole it belongs where an event names that hole. Where
+two different events follow the same one, the history forks: the longest branch is taken, of
+equally long ones that of the source named first, and the fork is told.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ import msgspec
 from .chain import head_of
 from .event import START, Event, Head
 from .source import Source, ascending
+
+Hole = tuple[int, int, bytes, bytes]
+"""The first and last seq that are lost, the hash before, and the hash of the last."""
 
 
 class Fork(msgspec.Struct, frozen=True):
@@ -45,15 +48,19 @@ class Joining:
     """The join of `sources`: iterate `events` once, then ask for the rest.
 
     `head` is where the history ends, `forks` where others were left, `beyond` the greatest seq
-    that any source holds, and `unlinked` how many events link to nothing in the history.
+    that any source holds, and `unlinked` how many events link to nothing in the history. Each of
+    `holes` is a stretch of seqs that an event of a source names as lost.
     """
 
-    def __init__(self, sources: Iterable[Iterable[Event] | Source]) -> None:
+    def __init__(
+        self, sources: Iterable[Iterable[Event] | Source], holes: Iterable[Hole] = ()
+    ) -> None:
         self.head = START
         self.forks: list[Fork] = []
         self.beyond = 0
         self.unlinked = 0
         self._sources = [ascending(one) if isinstance(one, Source) else one for one in sources]
+        self._holes = tuple(holes)
         self._branches = [_Branch(START, [])]
         self._ended: list[_Branch] = []
 
@@ -65,6 +72,7 @@ class Joining:
             self._follow(list({event.hash: event for event in alike}.values()))
             yield from self._settled()
         self._ended += self._branches
+        self._holes = ()
         longest = max(branch.head.seq for branch in self._ended)
         self._branches = [one for one in self._ended if one.head.seq == longest][:1]
         self._ended = [one for one in self._ended if one is not self._branches[0]]
@@ -83,22 +91,41 @@ class Joining:
             branch.pending.append(links[0])
             branch.head = head_of(links[0])
             extended += [branch, *others]
+        extended += self._beyond_holes([one for one in found if not _ends(one, extended)])
         self.unlinked += len(found) - len(extended)
         if extended:
             self._branches = extended
             self._ended += ended
 
+    def _beyond_holes(self, found: list[Event]) -> Iterator[_Branch]:
+        """Branches that go on behind a hole, from where it begins."""
+        for event in found:
+            for first, last, before, after in self._holes:
+                if last != event.seq - 1 or after != event.prev:
+                    continue
+                for branch in self._branches:
+                    kept = [one for one in branch.pending if one.seq < first]
+                    head = head_of(kept[-1]) if kept else self.head
+                    if (head.seq, head.hash) == (first - 1, before) and head.at <= event.at:
+                        yield _Branch(head_of(event), [*kept, event])
+                        return
+
     def _settled(self) -> Iterator[Event]:
-        """What is certain: all of the one branch that is left, once the others have ended."""
+        """What is certain: all of the one branch that is left, once the others have ended, but
+        for what lies in a hole that it may have to leave out.
+        """
         if len(self._branches) > 1:
             return
         (branch,) = self._branches
-        if branch.head.seq <= self.head.seq:
+        at = branch.head.seq
+        keep = min((hole[0] for hole in self._holes if hole[0] <= at <= hole[1]), default=at + 1)
+        if not branch.pending or branch.pending[0].seq >= keep:
             return
         self._tell_forks(branch)
-        yield from branch.pending
-        branch.pending = []
-        self.head = branch.head
+        told = [event for event in branch.pending if event.seq < keep]
+        branch.pending = branch.pending[len(told) :]
+        self.head = head_of(told[-1])
+        yield from told
 
     def _tell_forks(self, branch: _Branch) -> None:
         """Say where the branches that ended parted from the one that is taken."""
@@ -108,7 +135,13 @@ class Joining:
             if parted is not None and parted.seq in taken:
                 fork = Fork(parted.seq, taken[parted.seq], parted.hash, other.head.seq)
                 self.forks.append(fork)
+            elif parted is not None:
+                self.unlinked += sum(1 for one in other.pending if one.seq not in taken)
         self._ended = []
+
+
+def _ends(event: Event, branches: list[_Branch]) -> bool:
+    return any(branch.head.hash == event.hash for branch in branches)
 
 
 def _follows(event: Event, head: Head) -> bool:

@@ -16,8 +16,8 @@ from ..ledger.errors import GpuledgerError
 from ..ledger.log import Log
 from .actor import Actor
 from .batch import Batch, Gone, Recorded
-from .cancelling import decide_cancel
-from .catalogue import AllocationReleased, Payload, RequestCancelled, RequestQueued
+from .cancelling import decide_cancel, decide_leave
+from .catalogue import Payload, RequestQueued
 from .decision import decide_allocate, decide_queued, waiting_mends
 from .ending import decide_release, decide_reset
 from .facts import AskedExtend, AskedRelease, Placed, Pool
@@ -29,7 +29,6 @@ from .pool_change import decide_drain, decide_pool, decide_resume
 from .rebuilding import Rebuilt
 from .refusal import Refusal
 from .request import AllocateRequest
-from .rights import by
 from .state import State
 
 Answer = TypeVar("Answer")
@@ -133,18 +132,19 @@ class Allocator:
             lambda state, who, _now: decide_cancel(state, asked, who), actor, key, asked
         )
 
-    def leave(self, number: int, actor: Actor, cause: str, *, keep: bool = False) -> None:
-        """Take one request out of the line, and give back what it was granted meanwhile, unless
-        that is to `keep`.
-        """
+    def leave(
+        self,
+        number: int,
+        actor: Actor,
+        cause: str,
+        *,
+        keep: bool = False,
+        request: AllocateRequest | None = None,
+    ) -> None:
+        """Take one request out of the line, as `decide_leave` tells."""
 
         def decide(state: State, who: Actor, _now: int) -> Decision:
-            if number in state.docket.waiting:
-                return RequestCancelled(by(who), (number,), cause)
-            if keep:
-                return None
-            held = tuple(one.id for one in state.allocations() if one.request == number)
-            return AllocationReleased(by(who), held, "owner") if held else None
+            return decide_leave(state, number, who, cause, keep=keep, request=request)
 
         self._act(decide, actor)
 

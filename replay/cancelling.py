@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from .actor import Actor
-from .catalogue import RequestCancelled
+from .catalogue import AllocationReleased, RequestCancelled
 from .errors import AmbiguousTask, NotWaiting
 from .facts import AskedRelease
 from .piece import WaitingPiece
 from .refusal import Refusal
+from .request import AllocateRequest
 from .rights import by, owns, right_to
 from .state import State
 
@@ -59,3 +60,28 @@ def _named(
     if not found and not asked.if_held:
         raise NotWaiting(task, asked.user or actor.user)
     return found[0] if found else None
+
+
+def decide_leave(
+    state: State,
+    number: int,
+    actor: Actor,
+    cause: str,
+    *,
+    keep: bool,
+    request: AllocateRequest | None,
+) -> RequestCancelled | AllocationReleased | None:
+    """Take one request out of the line, or give back what it was granted, unless that is to
+    `keep`. Where the `request` is given, nobody else's of the same id is meant.
+    """
+    if number in state.docket.waiting:
+        mine = request is None or state.docket.stands(request)
+        return RequestCancelled(by(actor), (number,), cause) if mine else None
+    if keep:
+        return None
+    held = tuple(
+        one.id
+        for one in state.allocations()
+        if one.request == number and (request is None or one.task == request.asked.task)
+    )
+    return AllocationReleased(by(actor), held, "owner") if held else None

@@ -156,7 +156,7 @@ def _name_is_free(state: State, request: AllocateRequest, holder: Holder) -> Non
     for number in docket.awaits(holder.owner, task):
         if number != request.waiting:
             raise TaskInUse(task, holder.user, number, waits=True)
-    if request.waiting is not None and request.waiting not in docket.waiting:
+    if request.waiting is not None and not docket.stands(request):
         raise NotWaiting(task, holder.user, request.waiting)
 
 

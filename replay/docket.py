@@ -11,6 +11,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping
 
 from .piece import AllocationPiece, Piece, WaitingPiece
+from .request import AllocateRequest
 from .tally import Tallies
 
 Size = tuple[int, int]
@@ -56,6 +57,15 @@ class Docket:
             elif isinstance(piece, WaitingPiece):
                 self._join(piece)
         self.ends.sort()
+
+    def stands(self, request: AllocateRequest) -> bool:
+        """Whether a request stands in line under its id, and nobody else's under the same one:
+        a ledger that was restored gives ids once more.
+        """
+        piece = self.waiting.get(request.waiting or 0)
+        if piece is None or piece.asked != request.asked:
+            return False
+        return request.waiter is None or request.waiter == piece.waiter
 
     @property
     def tallies(self) -> Tallies:

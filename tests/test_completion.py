@@ -40,7 +40,7 @@ def offered(run_cli: RunCli, console: Console, line: str) -> list[str]:
     ("line", "offers"),
     [
         ("gpuledger ", list(COMMANDS)),
-        ("gpuledger re", ["release", "resume", "reset", "rebuild"]),
+        ("gpuledger re", ["release", "resume", "reset", "restore", "rebuild"]),
         ("gpuledger pool ", ["show", "template", "check", "diff", "apply"]),
         ("gpuledger release train", ["train-1", "train-2"]),
         ("gpuledger release @", ["@2", "@3"]),

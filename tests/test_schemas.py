@@ -213,6 +213,17 @@ def test_the_daily_documents(
     every_key_counts(ask)
 
 
+def test_what_makes_a_ledger_again(ask: Asker, tmp_path: Path) -> None:
+    """Backup and restore, with something lost and something that proves nothing."""
+    ask("init", "init")
+    ask("backup", "backup", tmp_path / "b.db")
+    ask("allocate", "allocate", "a", "1")
+    (tmp_path / "torn.jsonl").write_text("{}\n", encoding="utf-8")
+    told = ask("restore", "restore", tmp_path / "b.db", tmp_path / "torn.jsonl", "--replace")
+    assert told["lost"] == {"first": 2, "last": 2}
+    every_key_counts(ask)
+
+
 def stand_in_line(path: Path) -> None:
     """Two requests of nobody's process, the second behind the first."""
     with Ledger(str(path)) as book:

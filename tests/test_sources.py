@@ -208,6 +208,25 @@ def test_of_equally_long_ones_the_first_named(made: Made) -> None:
         ]
 
 
+def test_over_a_hole_that_is_named(made: Made) -> None:
+    """What is named as lost is passed over where nobody has all of it; else it is taken."""
+    hole = (11, 15, made[9].hash, made[14].hash)
+    left = made[:10] + made[15:]
+    for parts, found, unlinked in (
+        ((left,), left, 0),
+        ((left, made[:13]), left, 3),
+        ((left, made[12:]), left, 3),
+        ((left, made[:20]), made, 0),
+        ((made[:13], made[12:]), made, 0),
+    ):
+        joining = Joining(parts, [hole])
+        assert list(joining.events()) == found
+        assert (joining.head, joining.forks) == (head_of(made[-1]), [])
+        assert joining.unlinked == unlinked
+    first = Joining([made[3:]], [(1, 3, bytes(32), made[2].hash)])
+    assert list(first.events()) == made[3:]
+
+
 def test_a_shuffled_export_is_put_in_order(made: Made, tmp_path: Path) -> None:
     """Two exports one after the other, the later first, are read in the order of their seqs."""
     path = tmp_path / "events.jsonl"

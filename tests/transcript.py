@@ -33,6 +33,7 @@ FILE_END = "> END"
 TIME = r"(20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d)"
 PLACEHOLDERS = (
     (r"(?<=/gpuledger-)(\d+)-\w{8}\b", r"\1-<random>"),
+    (r"(?<=\.aside-)\d{8}T\d{6}Z(-\d+)?", "<time>"),
     (r"(?m)^(— \S+ )\S{92}$", r"\1<signature>"),
     (r"(— \S+ )[\w+/]{91}=", r"\1<signature>"),
     (r"(?<=[0-9a-f]{32})\+[0-9a-f]{8}\+[\w+/]{44}", "+<key>"),

@@ -1,0 +1,37 @@
+"""What backup and restore have in common: whose matter they are, and what they found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..replay.problem import Problem
+from .session import Session
+from .usage import Misused
+from .words import _
+
+
+def only_there(session: Session, command: str) -> None:
+    """Raise Misused where the ledger lies on another machine: files are made where it lies."""
+    if session.location.far is not None:
+        raise Misused(
+            _("{command} makes files beside the ledger, which lies on another machine").format(
+                command=command
+            ),
+            _("run it there"),
+        )
+
+
+def tell_problems(session: Session, problems: Sequence[Problem]) -> None:
+    """What the verifier found in the new file, and that it was found in the events."""
+    if not problems:
+        return
+    from .sentence_problem import problem_sentence
+
+    for problem in problems:
+        session.say(problem_sentence(problem))
+    told = _(
+        "the file is written, and has {count} problem",
+        "the file is written, and has {count} problems",
+        len(problems),
+    )
+    session.say(told.format(count=len(problems)))
