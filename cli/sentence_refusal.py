@@ -195,12 +195,14 @@ def _less(facts: Facts, wish: _Wish) -> str:
 
 
 def _holders(held: tuple[Any, ...]) -> str:
-    """`gpu-server-2:0-1 is held by ada for train (@12)`, the first few."""
+    """`gpu-server-2:0-1 is held by ada for train (@12)`, the first few; `may be` behind a gap."""
+    sure = _("{gpus} is held by {user} for {task} ({id})")
+    unsure = _("{gpus} may be held by {user} for {task} ({id}), which a gap leaves open")
     grouped: dict[tuple[str, int], list[Any]] = {}
     for one in held:
         grouped.setdefault((one.server, one.allocation), []).append(one)
     told = [
-        _("{gpus} is held by {user} for {task} ({id})").format(
+        (unsure if some[0].uncertain else sure).format(
             gpus=f"{server}:{gpu_text(one.gpu for one in some)}",
             user=bare(some[0].user),
             task=bare(some[0].task),

@@ -12,13 +12,14 @@ from .state import State
 
 
 class Held(Record, frozen=True):
-    """A named GPU that somebody holds."""
+    """A named GPU that somebody holds; `uncertain` where that may have ended in a gap."""
 
     server: str
     gpu: int
     allocation: int
     task: str
     user: str
+    uncertain: bool = False
 
 
 def exact(request: AllocateRequest) -> bool:
@@ -195,5 +196,6 @@ def holders(state: State, request: AllocateRequest) -> tuple[Held, ...]:
             number = server.holder(gpu) if server is not None else 0
             piece = state.allocation(number)
             if piece is not None:
-                held.append(Held(one.server, gpu, number, piece.task, piece.user))
+                unsure = piece.uncertain is not None
+                held.append(Held(one.server, gpu, number, piece.task, piece.user, unsure))
     return tuple(held)

@@ -12,12 +12,12 @@ from conftest import RunCli
 from gapping import punch
 from gpuledger.handle import Ledger
 from gpuledger.ledger.errors import BrokenChain
-from gpuledger.replay.facts import Gap
+from gpuledger.replay.facts import Gap, Placed
 from gpuledger.replay.hole import holes_of
 from gpuledger.replay.past import load_past, replayed, state_at, states_at
 from gpuledger.replay.piece import ServerPiece
 from gpuledger.replay.state import State, replay
-from small_pools import ADA, ledger
+from small_pools import ADA, ROOT, ledger, pool
 
 LOST = (4, 5)
 
@@ -137,3 +137,30 @@ def test_an_expected_head_that_is_lost(torn: Path, run_cli: RunCli) -> None:
     done = run_cli("--ledger", torn, "audit", "verify", "--expect", f"4:{last}")
     assert done.returncode == 1
     assert "seq 4 is lost, so nobody can tell" in done.stdout
+
+
+def test_the_first_event_may_be_lost(ledger_path: Path, run_cli: RunCli) -> None:
+    """The pool is what the rest tells of it, and can be said anew; the id is in the gap's event."""
+    with ledger(ledger_path, actor=ADA) as ada:
+        born = ada.ledger_id()
+        ada.allocate("a", 2, 4)
+        ada.allocate("b", 1, 1, on=(Placed("s1", (3,)),))
+        ada.release("a")
+    punch(ledger_path, (1,), born)
+    with Ledger(str(ledger_path), actor=ROOT) as root:
+        assert root.ledger_id() == born
+        assert root.verify().problems == ()
+        state = root.state()
+        assert [(one.facts.name, one.facts.cpus) for one in state.servers()] == [
+            ("s0", 4), ("s1", 1),
+        ]  # fmt: skip
+        assert {one.facts.name: one.holders for one in state.servers()} == {
+            "s0": (0, 0), "s1": (3,),
+        }  # fmt: skip
+        root.pool_apply(pool())
+        assert [len(one.holders) for one in root.state().servers()] == [4, 4]
+        root.allocate("c", 4)
+        assert root.verify().ok
+        assert root.rebuild().matches
+    for words in (("status",), ("list",), ("history",), ("audit", "usage"), ("export",)):
+        assert run_cli("--ledger", ledger_path, *words).returncode == 0

@@ -179,3 +179,10 @@ def test_an_own_release_tells_that_it_ran_until_then(torn: Path, run_cli: RunCli
         ada.release("a")
     ended = document(run_cli, torn, "history", "-j", "2")["allocations"][0]
     assert (ended["cause"], ended["uncertain"]) == ("owner", None)
+
+
+def test_a_refusal_says_that_the_holder_may_have_ended(torn: Path, run_cli: RunCli) -> None:
+    """Whoever asks for such a GPU hears that it is in doubt."""
+    done = run_cli("--ledger", torn, "allocate", "e", "1", "--on", "s0:0")
+    assert done.returncode == 4
+    assert "s0:0 may be held by ada for a (@2), which a gap leaves open" in done.stderr
