@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from gpuledger.replay.errors import (
         AmbiguousTask,
         BadRequest,
+        HasEnded,
         NoLease,
         NoSuchProject,
         NoSuchServer,
@@ -62,6 +63,7 @@ __all__ = [
     "Card",
     "Damaged",
     "GpuledgerError",
+    "HasEnded",
     "HeadMoved",
     "KeyReused",
     "Ledger",
@@ -109,6 +111,7 @@ _HOMES = {
     "gpuledger.replay.errors": {
         "AmbiguousTask",
         "BadRequest",
+        "HasEnded",
         "NoLease",
         "NoSuchProject",
         "NoSuchServer",

@@ -44,6 +44,11 @@ class Allocation:
         """When it was granted, microseconds UTC."""
         return self.event.at
 
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended yet; a retry key answers with its grant even afterwards."""
+        return self._ledger.state().allocation(self.id) is not None
+
     def release(self) -> Released:
         """Give it back. Raises NoSuchTask where it has ended already, or is not in a ledger that
         was restored in the meantime.

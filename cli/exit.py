@@ -44,6 +44,7 @@ BY_CODE = {
     "other_ledger": CONFLICT,
     "key_reused": CONFLICT,
     "task_in_use": CONFLICT,
+    "has_ended": CONFLICT,
     "no_lease": CONFLICT,
     "ambiguous_task": CONFLICT,
     "server_in_use": CONFLICT,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..ledger.errors import StorageFailed
+from ..replay.errors import HasEnded
 from .environment import cuda_list, export_lines
 from .gang import Gang, environment, gang, ready_for_hostfiles, unequal, write_hostfiles
 from .placing import place_text
@@ -42,10 +43,13 @@ def ready(form: str, named: Sequence[int]) -> None:
 def tell(session: Session, ledger: Ledger, allocation: Allocation, form: str | None) -> None:
     """Print the CUDA list (`form` is None), or the lines of a form; an empty one is the plain.
 
-    Whoever typed the command elsewhere is told the gang, and has the rest printed there.
+    Whoever typed the command elsewhere is told the gang, and has the rest printed there. Raises
+    HasEnded for what a key was answered with that runs no more: no script shall use its GPUs.
     """
-    shares = allocation.servers
-    told = gang(ledger.state(), allocation.id, allocation.task, shares, session.host)
+    shares, state = allocation.servers, ledger.state()
+    if state.allocation(allocation.id) is None:
+        raise HasEnded(allocation.task, allocation.id)
+    told = gang(state, allocation.id, allocation.task, shares, session.host)
     if session.caller is not None:
         session.say(msgspec.json.encode(told).decode())
     else:

@@ -50,6 +50,10 @@ def _no_task(facts: Facts) -> Said:
     step = _("gpuledger list shows what runs")
     if task == "any task":
         return Said(_("{user} runs no task").format(user=user), step)
+    if facts.raw("waits"):
+        leave = _("leave it with gpuledger cancel {task}").format(task=facts.text("task"))
+        sentence = _("{task} waits in line and holds nothing")
+        return Said(sentence.format(task=facts.text("task")), leave)
     if facts.raw("ended"):
         return Said(_("{task} does not run any more").format(task=facts.text("task")), step)
     if task.startswith("@"):
@@ -130,6 +134,9 @@ def _not_waiting(facts: Facts) -> Said:
             ),
             step,
         )
+    if facts.raw("runs"):
+        end = _("end it with gpuledger release {task}").format(task=facts.text("task"))
+        return Said(_("{task} runs and does not wait").format(task=facts.text("task")), end)
     if task == "any task":
         return Said(_("{user} waits for nothing").format(user=facts.text("user")), step)
     return Said(_("nothing called {task} waits in line").format(task=facts.quoted("task")), step)
@@ -198,6 +205,15 @@ def _reason_needed(facts: Facts) -> Said:
     )
 
 
+def _has_ended(facts: Facts) -> Said:
+    return Said(
+        _("{id} {task}, which that key was answered with, has ended").format(
+            id=ids([facts.raw("allocation")]), task=facts.text("task")
+        ),
+        _("ask with another --key"),
+    )
+
+
 def _signing_key(facts: Facts) -> Said:
     path = facts.text("path")
     told = {
@@ -214,6 +230,7 @@ BY_CODE: Mapping[str, Callable[[Facts], Said]] = {
     "bad_request": _bad_request,
     "bad_configuration": _bad_configuration,
     "signing_key": _signing_key,
+    "has_ended": _has_ended,
     "no_such_task": _no_task,
     "no_such_server": _no_server,
     "no_such_project": _no_project,

@@ -37,16 +37,15 @@ def decide_cancel(
 def _found(state: State, asked: AskedRelease, actor: Actor) -> list[WaitingPiece]:
     line = state.docket.line()
     if asked.tasks:
-        named = [_named(line, task, asked, actor) for task in asked.tasks]
+        named = [_named(state, task, asked, actor) for task in asked.tasks]
         return list({one.id: one for one in named if one is not None}.values())
     if asked.user is not None:
         return [one for one in line if one.user == asked.user]
     return [one for one in line if owns(actor, one)]
 
 
-def _named(
-    line: list[WaitingPiece], task: str, asked: AskedRelease, actor: Actor
-) -> WaitingPiece | None:
+def _named(state: State, task: str, asked: AskedRelease, actor: Actor) -> WaitingPiece | None:
+    line = state.docket.line()
     if task.startswith("@"):
         number = int(task[1:])
         found = [one for one in line if one.id == number and asked.user in (None, one.user)]
@@ -58,7 +57,8 @@ def _named(
     if len(found) > 1:
         raise AmbiguousTask(task, tuple(one.id for one in found), tuple(one.user for one in found))
     if not found and not asked.if_held:
-        raise NotWaiting(task, asked.user or actor.user)
+        runs = any(task in (f"@{one.id}", one.task) for one in state.allocations())
+        raise NotWaiting(task, asked.user or actor.user, runs=runs)
     return found[0] if found else None
 
 

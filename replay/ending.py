@@ -75,8 +75,9 @@ def _task(state: State, task: str, asked: AskedRelease, actor: Actor) -> Allocat
         ids = tuple(piece.id for piece in found)
         raise AmbiguousTask(task, ids, tuple(piece.user for piece in found))
     if not found and not asked.if_held:
-        ended = task.startswith("@") and 0 < int(task[1:]) <= state.seq
-        raise NoSuchTask(task, asked.user or actor.user, ended=ended)
+        waits = any(task in (f"@{one.id}", one.asked.task) for one in state.docket.line())
+        ended = not waits and task.startswith("@") and 0 < int(task[1:]) <= state.seq
+        raise NoSuchTask(task, asked.user or actor.user, ended=ended, waits=waits)
     return found[0] if found else None
 
 

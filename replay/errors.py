@@ -7,6 +7,7 @@ GpuledgerError
 ├── NoSuchServer           no server, or no GPU of that index, in the pool    3
 ├── NoSuchProject          the pool lists its projects, and not this one      3
 ├── TaskInUse              the actor already runs or awaits a task of that name    5
+├── HasEnded               a key's grant has ended, and its GPUs are not to be used    5
 ├── NoLease                what has no lease cannot be extended              5
 ├── NotWaiting             nothing of that name or id waits in line           3
 ├── WaitedInVain           not served in the time given                   124
@@ -52,16 +53,17 @@ class Refused(GpuledgerError):
 
 class NoSuchTask(GpuledgerError):
     """No running allocation is called `task` (a name, or `@id`) for `user`; `ended` where it
-    ran once.
+    ran once, `waits` where it waits in line.
     """
 
     code = "no_such_task"
 
-    def __init__(self, task: str, user: str, *, ended: bool = False) -> None:
-        super().__init__(task=task, user=user, ended=ended)
+    def __init__(self, task: str, user: str, *, ended: bool = False, waits: bool = False) -> None:
+        super().__init__(task=task, user=user, ended=ended, waits=waits)
         self.task = task
         self.user = user
         self.ended = ended
+        self.waits = waits
 
 
 class NoSuchServer(GpuledgerError):
@@ -95,6 +97,17 @@ class TaskInUse(GpuledgerError):
         self.waits = waits
 
 
+class HasEnded(GpuledgerError):
+    """The grant `allocation` of `task`, asked for once more by its key, runs no more."""
+
+    code = "has_ended"
+
+    def __init__(self, task: str, allocation: int) -> None:
+        super().__init__(task=task, allocation=allocation)
+        self.task = task
+        self.allocation = allocation
+
+
 class NoSuchProject(GpuledgerError):
     """The pool lists its projects, `known`, and `project` is none of them."""
 
@@ -118,15 +131,19 @@ class NoLease(GpuledgerError):
 
 
 class NotWaiting(GpuledgerError):
-    """Request `request` for `task` of `user` waits no longer, or never did (`request` 0)."""
+    """Request `request` for `task` of `user` waits no longer, or never did (`request` 0).
+
+    `runs` where it runs instead.
+    """
 
     code = "not_waiting"
 
-    def __init__(self, task: str, user: str, request: int = 0) -> None:
-        super().__init__(task=task, user=user, request=request)
+    def __init__(self, task: str, user: str, request: int = 0, *, runs: bool = False) -> None:
+        super().__init__(task=task, user=user, request=request, runs=runs)
         self.task = task
         self.user = user
         self.request = request
+        self.runs = runs
 
 
 class WaitedInVain(GpuledgerError):

@@ -12,7 +12,7 @@ from .facts import NO_CAP, NO_LIMITS, Cap, Limits, Member, Pool, Project, Server
 DAY_S = 86_400
 MOST_HOURS = 1_000_000_000
 MOST_WINDOW_S = 31 * DAY_S
-MOST_LEASE_S = 366 * DAY_S
+MOST_LEASE_S = request.LONGEST_S
 MOST_PRIORITY = 1_000
 
 

@@ -17,7 +17,7 @@ NAME_LENGTH = 64
 NOTE_LENGTH = 200
 KEY_LENGTH = 200
 MOST = 1_000_000
-LONGEST_S = 3_650 * 86_400
+LONGEST_S = 366 * 86_400
 DIGITS = 17
 """The longest `@id`: no seq has more than 16 digits."""
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}", re.ASCII).fullmatch
@@ -110,12 +110,12 @@ def count(field: str, value: int) -> int:
 
 
 def lease(field: str, value: int | None) -> int | None:
-    """A lease in seconds, at most ten years; None where none was asked for.
+    """A lease in seconds, at most 366 days; None where none was asked for.
 
     Raises BadRequest.
     """
     if value is not None and not 1 <= value <= LONGEST_S:
-        raise BadRequest(field, value, "a time such as 8h, from 1s to 10 years")
+        raise BadRequest(field, f"{value} s", "a time such as 8h, from 1s to 366d")
     return value
 
 
@@ -197,8 +197,10 @@ def cancel(asked: AskedRelease) -> AskedRelease:
 def _ending(asked: AskedRelease, field: str, ways_told: str) -> AskedRelease:
     ways = bool(asked.tasks) + asked.mine + bool(asked.servers)
     alone = asked.user is not None and not ways
-    if ways > 1 or not (ways or alone):
-        raise BadRequest(field, asked.tasks, ways_told)
+    if ways > 1:
+        raise BadRequest(field, "told in several ways at once", ways_told)
+    if not (ways or alone):
+        raise BadRequest(field, None, ways_told)
     tasks = tuple(dict.fromkeys(_task(task) for task in asked.tasks))
     return AskedRelease(
         tasks,

@@ -199,3 +199,21 @@ def test_a_key_after_the_servers_changed(book: Ledger) -> None:
 def pool_with(stem: str) -> Any:  # noqa: ANN401 - a pool record
     made = pool()
     return type(made)((server("s0", uuids=stem), *made.servers[1:]), made.limits)
+
+
+@pytest.mark.parametrize("form", ["--short", "--export"])
+def test_no_script_uses_what_has_ended(ledger_path: Path, run_cli: RunCli, form: str) -> None:
+    """The answer is the same, and says that it has ended; what a shell would use is refused."""
+    run_cli("--ledger", ledger_path, "init", "--servers", "1")
+    words = ("--ledger", ledger_path, "allocate", "train", "2", "--key", "k")
+    first = run_cli(*words)
+    assert (run_cli(*words, form).returncode, first.stderr) == (0, "")
+    with opened(ledger_path) as book:
+        assert book.allocate("train", 2, key="k").runs
+    run_cli("--ledger", ledger_path, "release", "train")
+    again = run_cli(*words)
+    assert (again.returncode, again.stdout) == (0, first.stdout)
+    assert "@2 has ended since" in again.stderr
+    refused = run_cli(*words, form)
+    assert (refused.returncode, refused.stdout) == (5, "")
+    assert "has ended" in refused.stderr

@@ -9,7 +9,7 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -208,3 +208,22 @@ def test_a_port_that_is_none_is_nobodys() -> None:
     """What a forged request says of a port harms no writer, whose grant is there already."""
     ports = (0, -1, 65_536, 1 << 40)
     ring([WaitingPiece(2, 0, "uid:0", "root", Asked("t", 1), port=port) for port in ports], None)
+
+
+@pytest.mark.needs("linux")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_ended_leaves_the_line(
+    book: Ledger, cli_command: Sequence[str], cli_env: dict[str, str], number: signal.Signals
+) -> None:
+    """By Ctrl-C, by a closed terminal or by kill: it leaves the line itself, at once."""
+    words = [*cli_command, "--ledger", book.path, "allocate", "waits", "4", "--wait"]
+    with subprocess.Popen(
+        words, env=cli_env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as waiting:
+        assert waiting.stderr is not None
+        assert "waiting in line" in waiting.stderr.readline()
+        waiting.send_signal(number)
+        assert waiting.wait(20) == (130 if number == signal.SIGINT else 128 + number)
+    assert book.queue()[1] == []
+    last = next(iter(book.log.read(book.head().seq - 1)))
+    assert (last.kind, decode(last).cause) == (RequestCancelled.KIND, "owner")

@@ -57,7 +57,9 @@ gpus=$(gpuledger allocate train 2 --short) || exit; CUDA_VISIBLE_DEVICES=$gpus p
 @click.option("--project", metavar="NAME", help="The project that it counts for.")
 @click.option("--note", metavar="TEXT", help="Up to 200 characters for whoever reads the record.")
 @click.option(
-    "--key", metavar="KEY", help="Asked again with the same key, the same grant is the answer."
+    "--key",
+    metavar="KEY",
+    help="Asked again with the same key, the same grant is the answer, even if it has ended.",
 )
 @click.option("--for", "beneficiary", metavar="USER", help="In the name of USER; for admins.")
 @lease_option
@@ -95,6 +97,10 @@ def command(
     where = tuple(place for text in on for place in places(text, field="--on"))
     _one_form(session, where, servers, short=short, export=export)
     limit = wait_s(wait=wait, wait_for=wait_for)
+    if limit and session.caller is None:
+        from ..signals import interruptible
+
+        interruptible()
     with session.ledger(once=not limit) as ledger:
         allocation = ledger.allocate(
             task, gpus, cpus, on=where, on_words=on, here=session.here() if here else None,
@@ -109,6 +115,9 @@ def command(
             tell(session, ledger, allocation, export)
         else:
             _tell(session, allocation)
+            if key is not None and not allocation.runs:
+                sentence = _("@{id} has ended since; for GPUs to use now ask with another --key")
+                session.notice(sentence.format(id=allocation.id))
 
 
 def _one_form(
