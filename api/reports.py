@@ -196,6 +196,21 @@ class Reports(Proofs):
             self.notices.append(f"{wrong.why}: {lost}; see gpuledger audit verify")
         elif wrong is not None:
             self.notices.append(f"{wrong.why}; see gpuledger audit verify")
+        self._mind_the_mirrors()
+
+    def _mind_the_mirrors(self) -> None:
+        """Say which of them are not as they should be, of those that this user may read."""
+        from gpuledger.replay.mirror_rows import mirrors_of
+        from gpuledger.replay.mirroring import trouble
+
+        directories = self.log.reading(mirrors_of)
+        if directories:
+            from gpuledger.mirrors import standings
+
+            for one in standings(self, directories):
+                told = trouble(one) if one.trouble not in (None, "not_permitted") else None
+                if told is not None and told not in self.notices:
+                    self.notices.append(told)
 
     def _ask(self, ask: Callable[[Past], Answer]) -> Answer:
         """Ask the stores; where a row of them turns out not to fit, a replay of the log."""

@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from gpuledger.mirrors import Mirrors
 from gpuledger.replay import request as requests
 from gpuledger.replay.actor import Actor
 from gpuledger.replay.allocator import Allocator
 from gpuledger.replay.batch import Recorded
 from gpuledger.replay.facts import Placed, Pool
-from gpuledger.reports import Reports
 
 if TYPE_CHECKING:
     from gpuledger.recovery import BackedUp
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gpuledger.replay.rebuilding import Rebuilt
 
 
-class Upkeep(Reports):
+class Upkeep(Mirrors):
     """Reset, the pool, drains, imports, rebuilding. Each is one turn."""
 
     _allocator: Allocator

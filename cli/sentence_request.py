@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from .duration import units_text
 from .hostrange import compress, gpu_text
+from .printable import printable
 from .said import Facts, Said
 from .words import _, bare, ids, quoted
 
@@ -113,6 +114,16 @@ def _no_project(facts: Facts) -> Said:
         _("it has {projects}").format(projects=known)
         if len(known) <= MOST_KNOWN
         else _("gpuledger pool show lists its projects"),
+    )
+
+
+def _no_mirror(facts: Facts) -> Said:
+    known = [printable(str(one)) for one in facts.items("known")]
+    return Said(
+        _("the ledger has no mirror in {directory}").format(directory=facts.text("directory")),
+        _("it has mirrors in {known}").format(known=", ".join(known))
+        if known
+        else _("gpuledger mirror add DIR makes one"),
     )
 
 
@@ -234,6 +245,7 @@ BY_CODE: Mapping[str, Callable[[Facts], Said]] = {
     "no_such_task": _no_task,
     "no_such_server": _no_server,
     "no_such_project": _no_project,
+    "no_such_mirror": _no_mirror,
     "no_lease": _no_lease,
     "not_waiting": _not_waiting,
     "waited_in_vain": _waited,

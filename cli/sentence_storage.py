@@ -221,6 +221,22 @@ def _folder(facts: Facts) -> Said:
     )
 
 
+def _no_mirror(facts: Facts) -> Said:
+    """Why no mirror can be there."""
+    told = {
+        "gone": _("the folder {directory} is not there"),
+        "full": _("the disk that holds {directory} is full"),
+        "read_only": _("the disk that holds {directory} can only be read"),
+        "not_permitted": _("this user may not write to {directory}"),
+        "diverged": _("the mirror in {directory} is not of this ledger: {why}"),
+    }.get(str(facts.raw("trouble")), _("{directory} cannot be written: {why}"))
+    if facts.raw("trouble") == "diverged":
+        step = _("put aside what lies there, or name another folder")
+    else:
+        step = _("mend that, or name another folder, which must be there")
+    return Said(told.format(directory=facts.text("directory"), why=facts.text("why")), step)
+
+
 BY_CODE: Mapping[str, Callable[[Facts], Said]] = {
     "ledger_missing": _missing,
     "already_there": _exists,
@@ -240,4 +256,5 @@ BY_CODE: Mapping[str, Callable[[Facts], Said]] = {
     "other_ledger": _other_ledger,
     "no_such_group": _no_group,
     "unsuitable_folder": _folder,
+    "mirror_unusable": _no_mirror,
 }

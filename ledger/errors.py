@@ -19,6 +19,7 @@ GpuledgerError
 ├── OtherLedger            sources, or a place, of another ledger          5
 ├── NoSuchGroup            init --group with a name nobody knows         78
 ├── UnsuitableFolder       init --group in a folder that is not shared   78
+├── MirrorUnusable         a folder that cannot be a mirror               78
 └── replay.errors …        what a request can run into
 
 The lower floors raise facts; only the command line turns them into sentences.
@@ -262,3 +263,15 @@ class UnsuitableFolder(GpuledgerError):
         super().__init__(path=path, group=group)
         self.path = path
         self.group = group
+
+
+class MirrorUnusable(GpuledgerError):
+    """No mirror can be in `directory`; `trouble` and `why` are those of `Mirrored`."""
+
+    code = "mirror_unusable"
+
+    def __init__(self, directory: str, trouble: str, why: str) -> None:
+        super().__init__(directory=directory, trouble=trouble, why=why)
+        self.directory = directory
+        self.trouble = trouble
+        self.why = why

@@ -17,16 +17,28 @@ from .event import Draft, Event, Head
 if TYPE_CHECKING:
     import sqlite3
 
+    from .mirrored import Mirrored
+
 
 class Turn(Protocol):
-    """One turn at the log. `now_us` is the wall clock as read inside it, raw."""
+    """One turn at the log. `now_us` is the wall clock as read inside it, raw.
+
+    `mirrors` are the directories that the log is copied to after the commit, as its caller says;
+    `mirrored` is then how that went.
+    """
 
     head: Head
     connection: sqlite3.Connection
     now_us: int
+    mirrors: tuple[str, ...]
+    mirrored: tuple[Mirrored, ...]
 
     def append(self, draft: Draft, expected_head: Head) -> Event:
         """Append `draft` after `expected_head`; raise HeadMoved where the log ends elsewhere."""
+        ...
+
+    def prepare_mirror(self, directory: str) -> None:
+        """Make ready for mirroring into `directory`; raise MirrorUnusable where that cannot be."""
         ...
 
     def find_key(self, actor: str, key: str) -> Event | None:

@@ -12,6 +12,7 @@ import os
 import sqlite3
 import weakref
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from . import clock as wall
 from .chain import head_of, seal
@@ -25,12 +26,18 @@ from .row import RUN, find_key, head_in, insert, read_events
 from .witness import check_note, ledger_id
 from .writer import Writer
 
+if TYPE_CHECKING:
+    from .mirror import Mirror
+    from .mirrored import Mirrored
+
 
 class SqliteTurn:
     """A turn at the embedded log: held while its `with` block runs, in its own process only.
 
     `head` is the log's end, what the turn appended included; `connection` is inside the
-    open transaction; `now_us` is the wall clock as read inside the turn.
+    open transaction; `now_us` is the wall clock as read inside the turn. `mirrors` are the
+    directories of the log's mirrors, which the caller sets: they are written after the commit,
+    and `mirrored` tells how that went.
     """
 
     __slots__ = (
@@ -42,6 +49,8 @@ class SqliteTurn:
         "_writer",
         "connection",
         "head",
+        "mirrored",
+        "mirrors",
         "now_us",
     )
 
@@ -58,6 +67,8 @@ class SqliteTurn:
         self._last = last
         self._open = False
         self._pid = os.getpid()
+        self.mirrors: tuple[str, ...] = ()
+        self.mirrored: tuple[Mirrored, ...] = ()
 
     def __enter__(self) -> SqliteTurn:
         writer = self._writer
@@ -84,7 +95,10 @@ class SqliteTurn:
         writer = self._writer
         try:
             if kind is None:
+                before = writer.head
                 writer.commit(self.head)
+                if self.mirrors:
+                    self.mirrored = self._mirror(before)
         finally:
             try:
                 writer.leave(last=self._last)
@@ -94,6 +108,19 @@ class SqliteTurn:
             self._open = False
         if isinstance(error, sqlite3.Error):
             raise fault(error, writer.path, "write") from error
+
+    def _mirror(self, before: Head) -> tuple[Mirrored, ...]:
+        """Write what is committed now to the mirrors; nothing of it fails the turn."""
+        return tuple(
+            self._mirror_in(one).write(self.read, before, self.head) for one in self.mirrors
+        )
+
+    def _mirror_in(self, directory: str) -> Mirror:
+        from .mirror import Mirror
+
+        path = self._writer.path
+        ledger = self._writer.ledger or ledger_id(self.connection, path)
+        return Mirror(directory, ledger.hex(), path)
 
     def __del__(self) -> None:
         # Ctrl-C can strike between a block's end and __exit__, which then never runs.
@@ -115,6 +142,15 @@ class SqliteTurn:
         """Raise in a child made inside the turn: its connection and lock are the parent's."""
         if self._pid != os.getpid():
             raise RuntimeError("a turn ends with the process that began it")
+
+    def prepare_mirror(self, directory: str) -> None:
+        """Make a mirror's folder in `directory`, or see that what is there is this log's.
+
+        Raises MirrorUnusable.
+        """
+        from .mirror import prepare
+
+        prepare(self._mirror_in(directory), self.read, self.head)
 
     def find_key(self, actor: str, key: str) -> Event | None:
         """Return the event that `actor` recorded under the retry key `key`, if any."""

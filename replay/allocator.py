@@ -1,8 +1,8 @@
 """The allocator: the one write path, for commands and Python users alike.
 
 A turn: take the lock, catch the state up, decide, append, save pieces and projections when due,
-commit. What keeps the kept state honest: every event folded in must link to the head before it,
-and whatever goes wrong in a turn drops it.
+commit, mirror. Kept state stays honest: every event folded in must link to the head before it, and
+whatever goes wrong in a turn drops it.
 """
 
 from __future__ import annotations
@@ -125,9 +125,7 @@ class Allocator:
     def cancel(
         self, asked: AskedRelease, actor: Actor, *, key: str | None = None
     ) -> Recorded | None:
-        """Take requests out of the line; None where `if_held` found none. Raises as
-        `decide_cancel`, and Refused.
-        """
+        """Leave the line; None where `if_held` found none. Raises as `decide_cancel`, Refused."""
         return self._act(
             lambda state, who, _now: decide_cancel(state, asked, who), actor, key, asked
         )
@@ -206,6 +204,7 @@ class Allocator:
             if not harmless or (batch is not None and batch.appended):
                 self._keeping.forget()
             raise
+        batch.tell_mirrors()
         if self._tell is not None and (concerned := _to_tell(batch)):
             self._tell(concerned)
         return answer

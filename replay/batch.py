@@ -25,6 +25,7 @@ from .errors import Refused
 from .facts import Tie
 from .fold import decode
 from .keeping import Keeping
+from .mirroring import trouble
 from .piece import WaitingPiece
 from .rebuilding import Rebuilt, rebuild
 from .refusal import REPEAT_US, Refusal
@@ -177,8 +178,24 @@ class Batch:
         return next((event.seq for event in self._turn.read(0) if event.kind == kind), None)
 
     def save(self) -> None:
-        """Save pieces and projections where that is due."""
+        """Save pieces and projections where that is due, and say where the mirrors are."""
         self._keeping.save_if_due(self._turn)
+        self._turn.mirrors = tuple(self.state.docket.mirrors)
+
+    def prepare_mirror(self, directory: str) -> None:
+        """Make ready for mirroring into `directory`; raises MirrorUnusable."""
+        self._turn.prepare_mirror(directory)
+
+    def tell_mirrors(self) -> None:
+        """After the turn: note what kept it from writing to the mirrors."""
+        for one in self._turn.mirrored:
+            if one.trouble is not None:
+                self._keeping.notices.append(trouble(one))
+
+    @property
+    def lagging(self) -> bool:
+        """After the turn: whether a mirror can be written to, and another turn writes more."""
+        return any(one.trouble == "behind" for one in self._turn.mirrored)
 
     def rebuild(self) -> Rebuilt:
         """Drop snapshot and projections and save them anew, and compare."""

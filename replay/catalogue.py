@@ -234,6 +234,26 @@ class GapRecorded(Record, frozen=True):
     clock: int | None = None
 
 
+class MirrorAdded(Record, frozen=True):
+    """From now on the log is copied into the folder `directory`, an absolute path."""
+
+    KIND: ClassVar[str] = "mirror.added"
+    by: By
+    directory: str
+    reason: str | None = None
+    clock: int | None = None
+
+
+class MirrorRemoved(Record, frozen=True):
+    """From now on the log is not copied there; what lies there stays."""
+
+    KIND: ClassVar[str] = "mirror.removed"
+    by: By
+    directory: str
+    reason: str | None = None
+    clock: int | None = None
+
+
 Payload = (
     LedgerCreated
     | LedgerReset
@@ -248,6 +268,8 @@ Payload = (
     | RequestQueued
     | RequestCancelled
     | GapRecorded
+    | MirrorAdded
+    | MirrorRemoved
 )
 
 KINDS: tuple[type[Payload], ...] = get_args(Payload)

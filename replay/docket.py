@@ -1,8 +1,8 @@
 """The docket: what the state holds that has to be looked up each turn, by what it is asked for.
 
-Leases by their ends, ties by host, running allocations by project, what they hold together, and
-the line. It follows the state and holds nothing of its own, as `placement.Fleet` does: each piece
-that is entered is remembered as it was, and goes by that again.
+Leases by their ends, ties by host, running allocations by project, what they hold together, the
+line, and the mirrors. It follows the state and holds nothing of its own, as `placement.Fleet`
+does: each piece that is entered is remembered as it was, and goes by that again.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping
 
-from .piece import AllocationPiece, Piece, WaitingPiece
+from .piece import AllocationPiece, MirrorPiece, Piece, WaitingPiece
 from .request import AllocateRequest
 from .tally import Tallies
 
@@ -30,6 +30,7 @@ class Docket:
         "_shapes",
         "_tallies",
         "ends",
+        "mirrors",
         "projects",
         "running",
         "tied",
@@ -41,6 +42,7 @@ class Docket:
         self.tied: dict[int, str] = {}
         self.projects: dict[int, str] = {}
         self.waiting: dict[int, WaitingPiece] = {}
+        self.mirrors: dict[str, MirrorPiece] = {}
         self.ends: list[tuple[int, int]] = []
         self._line: list[WaitingPiece] | None = None
         self._shape: dict[int, int] = {}
@@ -56,6 +58,8 @@ class Docket:
                     self.ends.append((piece.due, piece.id))
             elif isinstance(piece, WaitingPiece):
                 self._join(piece)
+            elif isinstance(piece, MirrorPiece):
+                self.mirrors[piece.directory] = piece
         self.ends.sort()
 
     def stands(self, request: AllocateRequest) -> bool:
@@ -75,12 +79,19 @@ class Docket:
         return self._tallies
 
     def follow(self, pieces: Mapping[str, Piece], touched: Iterable[str]) -> None:
-        """Take over the allocations and requests among the touched keys."""
+        """Take over the allocations, requests and mirrors among the touched keys."""
         for key in touched:
             if key[0] == "a":  # no other keys begin with these letters
                 self._allocation(int(key[11:]), pieces.get(key))
             elif key[0] == "w":
                 self._waiting(int(key[8:]), pieces.get(key))
+            elif key[0] == "m":
+                self._mirror(key[7:], pieces.get(key))
+
+    def _mirror(self, directory: str, piece: Piece | None) -> None:
+        self.mirrors.pop(directory, None)
+        if isinstance(piece, MirrorPiece):
+            self.mirrors[directory] = piece
 
     def due(self, now_us: int) -> tuple[int, int] | None:
         """The lease that ended first, at or before `now_us`: its end and its allocation."""

@@ -5,6 +5,7 @@ GpuledgerError
 ├── Refused                well-formed, turned down; recorded     2, 4, 77 by reason
 ├── NoSuchTask             nothing of that name or id runs                3
 ├── NoSuchServer           no server, or no GPU of that index, in the pool    3
+├── NoSuchMirror           the log is not mirrored there                   3
 ├── NoSuchProject          the pool lists its projects, and not this one      3
 ├── TaskInUse              the actor already runs or awaits a task of that name    5
 ├── HasEnded               a key's grant has ended, and its GPUs are not to be used    5
@@ -116,6 +117,17 @@ class NoSuchProject(GpuledgerError):
     def __init__(self, project: str, known: tuple[str, ...]) -> None:
         super().__init__(project=project, known=known)
         self.project = project
+        self.known = known
+
+
+class NoSuchMirror(GpuledgerError):
+    """The log is not mirrored into `directory`; `known` lists where it is."""
+
+    code = "no_such_mirror"
+
+    def __init__(self, directory: str, known: tuple[str, ...]) -> None:
+        super().__init__(directory=directory, known=known)
+        self.directory = directory
         self.known = known
 
 

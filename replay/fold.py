@@ -20,7 +20,7 @@ from .facts import identity
 from .fold_pool import change_pool, create, mark_drained
 from .gap import note_record
 from .holding import NOTHING, Effects
-from .piece import GAPS, AllocationPiece, Piece, RefusalPiece, WaitingPiece
+from .piece import GAPS, AllocationPiece, MirrorPiece, Piece, RefusalPiece, WaitingPiece
 from .spent import SECOND_US
 from .taking import Impossible, clear
 from .tenure import begin, end
@@ -192,6 +192,18 @@ def _recorded(pieces: Pieces, event: Event, record: c.GapRecorded) -> Effects:
     return Effects(note_record(pieces, event.seq, record.gaps))
 
 
+def _mirror_added(pieces: Pieces, event: Event, added: c.MirrorAdded) -> Effects:
+    key = "mirror:" + added.directory
+    pieces[key] = MirrorPiece(added.directory, event.seq)
+    return Effects((key,))
+
+
+def _mirror_removed(pieces: Pieces, _event: Event, removed: c.MirrorRemoved) -> Effects:
+    key = "mirror:" + removed.directory
+    pieces.pop(key, None)
+    return Effects((key,))
+
+
 _HANDLERS: dict[type[Any], Callable[[Pieces, Event, Any], Effects]] = {
     c.AllocationGranted: _granted,
     c.AllocationReleased: _released,
@@ -206,4 +218,6 @@ _HANDLERS: dict[type[Any], Callable[[Pieces, Event, Any], Effects]] = {
     c.RequestQueued: _queued,
     c.RequestCancelled: _cancelled,
     c.GapRecorded: _recorded,
+    c.MirrorAdded: _mirror_added,
+    c.MirrorRemoved: _mirror_removed,
 }

@@ -219,6 +219,13 @@ class RefusalPiece(Record, frozen=True):
         return self.at if self.clock is None else self.clock
 
 
+class MirrorPiece(Record, frozen=True):
+    """A mirror of the log: the folder, and the event that added it."""
+
+    directory: str
+    since: int
+
+
 Piece = (
     PoolPiece
     | ServerPiece
@@ -228,6 +235,7 @@ Piece = (
     | WaitingPiece
     | SpentPiece
     | GapsPiece
+    | MirrorPiece
 )
 
 POOL = "pool"
@@ -241,6 +249,7 @@ _TYPES: dict[str, type[Piece]] = {
     "waiting": WaitingPiece,
     "spent": SpentPiece,
     "gaps": GapsPiece,
+    "mirror": MirrorPiece,
 }
 _DECODE = {name: msgspec.json.Decoder(kind).decode for name, kind in _TYPES.items()}
 

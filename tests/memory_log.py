@@ -11,6 +11,7 @@ from typing import TypeVar
 from gpuledger.ledger.chain import head_of, seal
 from gpuledger.ledger.errors import HeadMoved
 from gpuledger.ledger.event import START, Draft, Event, Head
+from gpuledger.ledger.mirrored import Mirrored
 from gpuledger.ledger.row import find_key, head_in, insert, read_events
 from gpuledger.ledger.schema import migrate
 from gpuledger.replay.store_schema import STORES
@@ -36,6 +37,8 @@ class MemoryTurn:
         self.connection = connection
         self.head = head_in(connection)
         self.now_us = now_us
+        self.mirrors: tuple[str, ...] = ()
+        self.mirrored: tuple[Mirrored, ...] = ()
 
     def append(self, draft: Draft, expected_head: Head) -> Event:
         """Append `draft` after `expected_head`, which must be the turn's head."""
@@ -45,6 +48,9 @@ class MemoryTurn:
         insert(self.connection, event)
         self.head = head_of(event)
         return event
+
+    def prepare_mirror(self, directory: str) -> None:
+        """A log in memory has no mirrors."""
 
     def find_key(self, actor: str, key: str) -> Event | None:
         """The event recorded under a retry key."""

@@ -155,7 +155,7 @@ def test_it_holds_every_kind_of_event() -> None:
     assert any("clock" in json.loads(row.data) for row in rows if row.kind == "allocation.granted")
 
 
-SINCE = {"gap.recorded"}
+SINCE = {"gap.recorded", "mirror.added", "mirror.removed"}
 """Kinds that the release after the newest brings: its ledger will hold them."""
 
 RARE = {

@@ -34,6 +34,7 @@ REPLAY_IO = {
     "gpuledger.replay.allocator",
     "gpuledger.replay.founding",
     "gpuledger.replay.keeping",
+    "gpuledger.replay.mirror_rows",
     "gpuledger.replay.past",
     "gpuledger.replay.projection_store",
     "gpuledger.replay.snapshot_store",
@@ -49,6 +50,7 @@ LEDGER_PURE = {
     "gpuledger.ledger.event",
     "gpuledger.ledger.format",
     "gpuledger.ledger.log",
+    "gpuledger.ledger.mirrored",
 }
 # Records that are handed to replay, though the modules that define them do I/O.
 RECORDS = {"gpuledger.ledger.note.Note", "gpuledger.ledger.note.Unreadable"}

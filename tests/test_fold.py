@@ -277,6 +277,8 @@ def test_a_log_may_begin_with_anything() -> None:
         "request.refused",
         "import.recorded",
         "gap.recorded",
+        "mirror.added",
+        "mirror.removed",
     }
     for payload in first:
         made = Chronicle.__new__(Chronicle)

@@ -30,6 +30,7 @@ PARTS = [
     facts.AskedChange, facts.Extension, facts.Gap, facts.Known,
     piece.PoolPiece, piece.ServerPiece, piece.AllocationPiece, piece.TasksPiece,
     piece.WaitingPiece, piece.Loss, piece.GapsPiece, piece.SpentPiece, piece.RefusalPiece,
+    piece.MirrorPiece,
     holding.Holding, holding.Capacity,
 ]  # fmt: skip
 RECORDS: dict[str, type[msgspec.Struct]] = {

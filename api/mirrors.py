@@ -1,0 +1,114 @@
+"""The mirrors of a ledger: adding and removing them, and where each stands."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from gpuledger.ledger.event import START, Head
+from gpuledger.ledger.format import LOCK_SUFFIX
+from gpuledger.ledger.note import Note, read_note
+from gpuledger.replay import request as requests
+from gpuledger.replay.actor import Actor
+from gpuledger.replay.allocator import Allocator
+from gpuledger.replay.errors import BadRequest, Refused
+from gpuledger.replay.mirror_rows import mirrors_of
+from gpuledger.replay.mirroring import decide_add, decide_remove
+from gpuledger.replay.refusal import Refusal
+from gpuledger.reports import Reports
+
+if TYPE_CHECKING:
+    from gpuledger.ledger.mirrored import Mirrored
+    from gpuledger.replay.batch import Batch, Recorded
+    from gpuledger.replay.catalogue import MirrorAdded, MirrorRemoved
+
+
+class Mirrors(Reports):
+    """A second copy of the log in each of some folders, which grows with it."""
+
+    _allocator: Allocator
+
+    @property
+    def actor(self) -> Actor:
+        """Who acts."""
+        raise NotImplementedError
+
+    def mirror_add(self, directory: str, reason: str | None = None) -> Recorded | None:
+        """Mirror the log into `directory` from now on, and copy what there is; for admins.
+
+        None where it is one already: its folder is made anew where that is gone. Raises Refused,
+        MirrorUnusable, BadRequest.
+        """
+        directory, why = _directory(directory), requests.reason(reason)
+
+        def work(batch: Batch) -> Recorded | Refused | None:
+            who = self._allocator.with_groups(batch.state, self.actor)
+            decision = decide_add(batch.state, directory, who, why)
+            if not isinstance(decision, Refusal):
+                batch.prepare_mirror(directory)
+            return self._record(batch, decision)
+
+        recorded = _or_refused(self._allocator.batch(work))
+        self.catch_up_mirrors()
+        return recorded
+
+    def mirror_remove(self, directory: str, reason: str | None = None) -> Recorded:
+        """Mirror the log into `directory` no longer; what lies there stays; for admins.
+
+        Raises Refused, NoSuchMirror, BadRequest.
+        """
+        directory, why = _directory(directory), requests.reason(reason)
+
+        def work(batch: Batch) -> Recorded | Refused | None:
+            who = self._allocator.with_groups(batch.state, self.actor)
+            return self._record(batch, decide_remove(batch.state, directory, who, why))
+
+        recorded = _or_refused(self._allocator.batch(work))
+        assert recorded is not None
+        return recorded
+
+    def catch_up_mirrors(self) -> None:
+        """Write what mirrors lack that can be written to, a turn after the other."""
+        while self._allocator.batch(lambda batch: batch).lagging:
+            self.notices[:] = [one for one in self.notices if not one.startswith("the mirror ")]
+
+    def mirrors(self) -> tuple[list[Mirrored], Head]:
+        """Where each mirror stands, and the log's head."""
+        head = self.log.head()
+        return standings(self, self.log.reading(mirrors_of)), head
+
+    def _record(
+        self, batch: Batch, decision: MirrorAdded | MirrorRemoved | Refusal | None
+    ) -> Recorded | Refused | None:
+        if isinstance(decision, Refusal):
+            return batch.refuse(decision, self.actor)
+        return None if decision is None else batch.append(decision, self.actor.identity)
+
+
+def standings(ledger: Reports, directories: tuple[str, ...]) -> list[Mirrored]:
+    """Where the mirrors in these directories stand, for a reader.
+
+    The note of the last writer is what each must hold: it is written after the mirrors are. It
+    is read first and the log last, so that none of the three can seem to lag behind.
+    """
+    from gpuledger.ledger.mirror import Mirror
+
+    log = ledger.log
+    noted = read_note(log.path + LOCK_SUFFIX)
+    known = Head(noted.seq, noted.hash, 0) if isinstance(noted, Note) else START
+    name = ledger.ledger_id()
+    return [Mirror(one, name, log.path).look(log.read, known) for one in directories]
+
+
+def _or_refused(outcome: Recorded | Refused | None) -> Recorded | None:
+    if isinstance(outcome, Refused):
+        raise outcome
+    return outcome
+
+
+def _directory(told: str) -> str:
+    """The absolute path that is recorded. Raises BadRequest for one that no event can hold."""
+    path = os.path.abspath(told)
+    if not told or not path.isprintable():
+        raise BadRequest("DIR", told, "the path of a folder")
+    return path

@@ -1,0 +1,296 @@
+"""A mirror: a second copy of the log, as lines in files, that grows with it.
+
+In the directory that an admin names lies a folder called by the ledger's id, with a segment for
+each block of seqs. They are only ever appended to, by one writer under the ledger's lock, and
+nothing of it is memory-mapped: it may lie on a network filesystem. A line's bytes follow from its
+event, so whoever finds a torn one writes the rest of it; where anything else stands, the mirror
+has diverged and is not touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Callable, Iterator
+from itertools import groupby
+
+import msgspec
+
+from .cloudevent import from_line, to_line
+from .descriptors import give
+from .errors import GpuledgerError, MirrorUnusable
+from .event import Event, Head
+from .failure import FAULTS
+from .folder import sync
+from .mirrored import Diverged, Mirrored, troubled
+from .note import write_at
+from .segment import BLOCK, End, first_of, open_name, read_end, sealed_name, segments
+
+AT_ONCE = 20_000
+"""So many events that a mirror lacked from before are written in one turn."""
+
+_STRANGE = "it ends in what the log does not hold"
+
+Read = Callable[[int, int], Iterator[Event]]
+"""The log: the events with a seq above the first number, up to the second."""
+
+_FLAGS = (
+    getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+
+
+class _Tail(msgspec.Struct):
+    """A segment that is open for writing: after `seq` its line goes to byte `at`, where `torn`
+    stands already.
+    """
+
+    fd: int
+    name: str
+    at: int
+    torn: bytes
+    last: Event | None
+
+
+class Mirror:
+    """The mirror of the ledger with the id `ledger` (32 hex digits) in `directory`.
+
+    `model` is the ledger's path, whose group and modes it takes over.
+    """
+
+    def __init__(self, directory: str, ledger: str, model: str) -> None:
+        self.directory = directory
+        self.folder = os.path.join(directory, ledger)
+        self._ledger = ledger
+        self._model = model
+        self._seq = 0
+        self._tail: _Tail | None = None
+
+    def prepare(self) -> None:
+        """Make the folder where it is missing; only here, so that an empty mount point is never
+        taken for the disk that belongs there. Raises OSError.
+        """
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(self.folder, 0o700)
+        if not os.listdir(self.folder):  # and where a maker was killed half way
+            self._share()
+        sync(self.directory)
+
+    def _share(self) -> None:
+        """Let into the folder whom the ledger is shared with."""
+        found = os.stat(self._model)
+        mode = stat.S_IMODE(found.st_mode)
+        mode |= (mode & 0o444) >> 2 | (stat.S_ISGID if mode & stat.S_IWGRP else 0)
+        if os.name == "nt":
+            return
+        fd = os.open(self.folder, os.O_RDONLY | _FLAGS)
+        try:
+            with contextlib.suppress(PermissionError):  # a filesystem may know no modes
+                give(fd, mode, found.st_gid, uid=found.st_uid)
+        finally:
+            os.close(fd)
+
+    def look(self, read: Read, noted: Head) -> Mirrored:
+        """Where it stands beside a log whose last writer noted `noted`; nothing is written.
+
+        Not under the lock: `read` is asked after the mirror, so that the log cannot lag behind.
+        """
+        try:
+            try:
+                self._find(read, noted, os.O_RDONLY)
+            except FileNotFoundError:  # sealed in between, or gone
+                self._find(read, noted, os.O_RDONLY)
+            self._check_torn(read)
+            count = sum(one.sealed for one in segments(self.folder))
+        except (OSError, Diverged, GpuledgerError, *FAULTS) as error:
+            return self._troubled(error, noted)
+        finally:
+            self._close()
+        lacks = noted.seq - self._seq
+        if lacks <= 0:
+            return Mirrored(self.directory, self._seq, sealed=count)
+        return Mirrored(self.directory, self._seq, "behind", "", lacks, count)
+
+    def write(self, read: Read, before: Head, head: Head) -> Mirrored:
+        """Write what it lacks of the log up to `head`, under the ledger's lock, synced to disk.
+
+        `before` is where the log ended when the turn began: what came in the turn is written
+        whole, of what was lacking earlier `AT_ONCE` events. Never raises what a disk can do.
+        """
+        try:
+            self._find(read, before, os.O_RDWR)
+            whole = self._seq >= before.seq
+            upto = head.seq if whole else min(head.seq, self._seq + AT_ONCE)
+            self._append(read(self._seq, upto))
+            self._seal_if_full()
+        except (OSError, Diverged, GpuledgerError, *FAULTS) as error:
+            return self._troubled(error, head)
+        finally:
+            self._close()
+        lacks = head.seq - self._seq
+        return Mirrored(self.directory, self._seq, "behind" if lacks else None, "", lacks)
+
+    def _troubled(self, error: Exception, head: Head) -> Mirrored:
+        return troubled(self.directory, error, self._seq, max(head.seq - self._seq, 0))
+
+    def _find(self, read: Read, guess: Head, how: int) -> None:
+        """Open the segment that is being written, and know its last event. Raises Diverged.
+
+        It is looked for where it must be if it stands at `guess`, and else among all.
+        """
+        self._seq = 0
+        if guess.seq:
+            name = open_name(guess.seq)
+            with contextlib.suppress(FileNotFoundError):
+                self._open(name, read, how)
+                return
+            if os.path.exists(os.path.join(self.folder, sealed_name(guess.seq, guess.hash))):
+                self._seq = guess.seq
+                return
+        found = segments(self.folder)
+        if not found:
+            return
+        last = found[-1]
+        if not last.sealed:
+            if len(found) > 1:
+                self._seq = found[-2].last
+            self._open(last.name, read, how)
+            return
+        self._seq = last.last
+        known = next(read(last.last - 1, last.last), None)
+        if known is None or known.hash != last.hash:
+            raise Diverged(f"its segment {last.name} is not of this log")
+
+    def _open(self, name: str, read: Read, how: int) -> None:
+        """Open a segment, and check its last line against the log."""
+        fd = os.open(os.path.join(self.folder, name), how | _FLAGS)
+        tail = self._tail = _Tail(fd, name, 0, b"", None)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise Diverged(f"its segment {name} is no plain file")
+        end = read_end(fd)
+        if end is None:
+            raise Diverged(f"its segment {name} ends in a line that is no event")
+        tail.at, tail.torn = end.whole + len(end.torn), end.torn
+        if end.line:
+            tail.last = self._last(end, read, name)
+            self._seq = tail.last.seq
+
+    def _last(self, end: End, read: Read, name: str) -> Event:
+        """The event in the last whole line, which must be the very line of the log's."""
+        try:
+            seq = from_line(end.line).seq
+        except (ValueError, RecursionError, OverflowError):
+            raise Diverged(f"its segment {name} ends in a line that is no event") from None
+        known = next(read(seq - 1, seq), None)
+        if known is None:
+            self._seq = seq
+            raise Diverged(f"it holds event {seq}, which the log does not")
+        if self._line(known) != end.line or name != open_name(seq):
+            raise Diverged(f"its event {seq} is another than the log's")
+        return known
+
+    def _append(self, events: Iterator[Event]) -> None:
+        """Append the lines of `events`, a block at a time, each synced; seal what is full."""
+        for first, block in groupby(events, key=_first):
+            if self._tail is not None and (last := self._tail.last) and _first(last) != first:
+                self._seal()
+            part = list(block)
+            if self._tail is None:
+                self._begin(open_name(first))
+            assert self._tail is not None
+            self._put(self._tail, b"".join(map(self._line, part)))
+            self._tail.last = part[-1]
+            self._seq = part[-1].seq
+            self._seal_if_full()
+        if self._tail is not None and self._tail.torn:
+            raise Diverged(_STRANGE)
+
+    def _put(self, tail: _Tail, lines: bytes) -> None:
+        """Write what is not there yet of `lines`, and sync it.
+
+        What cannot be synced is taken back, so that the next writer writes it again: the system
+        may tell of that only once.
+        """
+        if not lines.startswith(tail.torn):
+            raise Diverged(_STRANGE)
+        began, rest = tail.at, memoryview(lines)[len(tail.torn) :]
+        try:
+            while rest:
+                done = write_at(tail.fd, rest, tail.at)  # type: ignore[arg-type]
+                tail.at += done
+                rest = rest[done:]
+            getattr(os, "fdatasync", os.fsync)(tail.fd)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(tail.fd, began)
+            raise
+        tail.torn = b""
+
+    def _check_torn(self, read: Read) -> None:
+        """Raise Diverged where half a line is no part of the next one."""
+        tail = self._tail
+        if tail is not None and tail.torn:
+            following = next(read(self._seq, self._seq + 1), None)
+            if following is None or not self._line(following).startswith(tail.torn):
+                raise Diverged(_STRANGE)
+
+    def _begin(self, name: str) -> None:
+        """Make an empty segment, as the ledger is shared, and only then give it its name."""
+        path = os.path.join(self.folder, name)
+        new = path + ".new"
+        found = os.stat(self._model)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(new)
+        fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
+        self._tail = _Tail(fd, name, 0, b"", None)
+        with contextlib.suppress(PermissionError):  # a filesystem may know no modes
+            give(fd, stat.S_IMODE(found.st_mode), found.st_gid, uid=found.st_uid)
+        os.rename(new, path)
+        sync(self.folder)
+
+    def _seal_if_full(self) -> None:
+        tail = self._tail
+        if tail is not None and tail.last is not None and not tail.last.seq % BLOCK:
+            self._seal()
+
+    def _seal(self) -> None:
+        """Close the open segment and name it by its last event; its lines are synced already."""
+        tail = self._tail
+        assert tail is not None
+        assert tail.last is not None
+        if os.fstat(tail.fd).st_size > tail.at:
+            os.ftruncate(tail.fd, tail.at)  # zero bytes that a power cut left
+        os.fsync(tail.fd)
+        self._close()
+        sealed = sealed_name(tail.last.seq, tail.last.hash)
+        os.rename(os.path.join(self.folder, tail.name), os.path.join(self.folder, sealed))
+        sync(self.folder)
+
+    def _close(self) -> None:
+        tail, self._tail = self._tail, None
+        if tail is not None:
+            os.close(tail.fd)
+
+    def _line(self, event: Event) -> bytes:
+        return to_line(event, self._ledger) + b"\n"
+
+
+def _first(event: Event) -> int:
+    return first_of(event.seq)
+
+
+def prepare(mirror: Mirror, read: Read, head: Head) -> None:
+    """Make the mirror's folder where its directory is there, and see that what lies in it is of
+    the log that ends at `head`. Raises MirrorUnusable.
+    """
+    try:
+        mirror.prepare()
+    except OSError as error:
+        told = troubled(mirror.directory, error, 0, 0)
+    else:
+        told = mirror.look(read, head)
+    if told.trouble not in (None, "behind"):
+        raise MirrorUnusable(mirror.directory, told.trouble or "", told.why)
