@@ -29,6 +29,8 @@ from .waiter import native
 if TYPE_CHECKING:
     from sqlite_utils import Migrations
 
+    from .mirrored import Mirrored
+
 
 class Ownership(msgspec.Struct, frozen=True):
     """Whose a file is to be: its mode, its group (None for the maker's) and its owner (or -1)."""
@@ -68,6 +70,8 @@ class StagedTurn:
         self.connection = connection
         self.head = head
         self.now_us = clock.now_us()
+        self.mirrors: tuple[str, ...] = ()
+        self.mirrored: tuple[Mirrored, ...] = ()
 
     def append(self, draft: Draft, expected_head: Head) -> Event:
         """Append `draft` after `expected_head`, which must be the turn's head."""
@@ -77,6 +81,9 @@ class StagedTurn:
         insert(self.connection, event)
         self.head = head_of(event)
         return event
+
+    def prepare_mirror(self, directory: str) -> None:
+        """Nothing: what is not in its place yet is not mirrored."""
 
     def find_key(self, actor: str, key: str) -> Event | None:
         """Return the event that `actor` recorded under the retry key `key`, if any."""
