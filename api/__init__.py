@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from gpuledger.replay.errors import (
         AmbiguousTask,
         BadRequest,
+        DoesNotExtend,
         HasEnded,
         NoLease,
         NoSuchMirror,
@@ -64,6 +65,7 @@ __all__ = [
     "BrokenChain",
     "Card",
     "Damaged",
+    "DoesNotExtend",
     "GpuledgerError",
     "HasEnded",
     "HeadMoved",
@@ -115,6 +117,7 @@ _HOMES = {
     "gpuledger.replay.errors": {
         "AmbiguousTask",
         "BadRequest",
+        "DoesNotExtend",
         "HasEnded",
         "NoLease",
         "NoSuchMirror",

@@ -33,7 +33,8 @@ from gpuledger.replay import request as requests
 from gpuledger.replay.actor import Actor
 from gpuledger.replay.batch import Recorded
 from gpuledger.replay.catalogue import GapRecorded
-from gpuledger.replay.errors import ReasonNeeded
+from gpuledger.replay.checked_tree import REWRITTEN, Anchor
+from gpuledger.replay.errors import DoesNotExtend, ReasonNeeded
 from gpuledger.replay.gap import Hole
 from gpuledger.replay.hole import holes_in
 from gpuledger.replay.problem import Problem
@@ -42,6 +43,10 @@ from gpuledger.replay.store_schema import STORES
 from gpuledger.replay.verification import Verified, verify
 
 Found = TypeVar("Found")
+
+
+BEHIND = frozenset({"truncated", "rewritten", "unprovable", "other_ledger", "fork"})
+"""What a verification finds where a log does not extend a checkpoint."""
 
 
 class BackedUp(msgspec.Struct, frozen=True):
@@ -68,6 +73,7 @@ class Restored(msgspec.Struct, frozen=True):
     `aside` is the folder in which the old one lies now. `lost` are the first and last seq that
     were noted or there before and are not in it; `differs` a seq at which another event was.
     `unlinked` counts events of the sources that nothing in the history leads to, up to `beyond`.
+    `behind` is how it fails to extend a checkpoint, where that was forced.
     """
 
     path: str
@@ -82,6 +88,7 @@ class Restored(msgspec.Struct, frozen=True):
     forks: tuple[Fork, ...]
     unlinked: int
     beyond: int
+    behind: tuple[Problem, ...]
     problems: tuple[Problem, ...]
 
 
@@ -127,14 +134,16 @@ def restore(
     actor: Actor | None = None,
     reason: str | None = None,
     force: bool = False,
+    against: Sequence[Anchor] = (),
     lock_timeout_s: float = 60.0,
 ) -> Restored:
     """Make the ledger at `path` again of the longest history that `sources` hold together.
 
     All its servers come back drained, by `actor`, by default who runs this process. `replace`
     lets it take the place of the one that is there, `force` (with a `reason`) also of another
-    ledger. Raises NoHistory, OtherLedger, LedgerExists, NotALedger, ReasonNeeded, UnknownEvent,
-    LockTimeout, NotPermitted, StorageFailed.
+    ledger, and although it does not extend the checkpoints `against`. Raises NoHistory,
+    OtherLedger, DoesNotExtend, LedgerExists, NotALedger, ReasonNeeded, UnknownEvent, LockTimeout,
+    NotPermitted, StorageFailed.
     """
     reason = requests.reason(reason)
     if force and reason is None:
@@ -155,12 +164,17 @@ def restore(
             lost, differs = _missing(site, turn, name)
             drained = hold_back(turn, actor, reason)
             head = turn.head
-        verified = _verified(site.new, None)
+        verified = _verified(site.new, None, against)
+        behind = _behind(verified.problems, restored.seq)
+        if behind and not force:
+            first = behind[0]
+            raise DoesNotExtend(site.path, first.what, first.seq, first.detail)
         site.put(Note(bytes.fromhex(name), head.seq, head.hash))
     told = tuple(one.told() for one in found)
     return Restored(
         site.path, name, restored, head, drained, told, site.aside, lost, differs,
-        tuple(joining.forks), joining.unlinked, joining.beyond, verified.problems,
+        tuple(joining.forks), joining.unlinked, joining.beyond, tuple(behind),
+        tuple(one for one in verified.problems if one.what not in BEHIND),
     )  # fmt: skip
 
 
@@ -238,9 +252,23 @@ def _missing(site: Site, turn: Turn, name: str) -> tuple[tuple[int, int] | None,
     return lost, None
 
 
-def _verified(path: str, noted: Note | Unreadable | None) -> Verified:
+def _behind(problems: Sequence[Problem], restored: int) -> list[Problem]:
+    """How checkpoints are not extended; behind what was restored stand events of the restore's own,
+    so that one of the old ledger's further events looks as if these had been rewritten.
+    """
+    found = [one for one in problems if one.what in BEHIND]
+    short = [one for one in found if one.what == REWRITTEN and (one.seq or 0) > restored]
+    if not short:
+        return found
+    left = [one for one in found if one not in short and one.what != "fork"]
+    return [*left, *(Problem(restored + 1, "truncated", str(one.seq)) for one in short)]
+
+
+def _verified(
+    path: str, noted: Note | Unreadable | None, against: Sequence[Anchor] = ()
+) -> Verified:
     still = _Still(path)
     try:
-        return verify(still, noted)
+        return verify(still, noted, None, against)
     finally:
         still.close()

@@ -43,6 +43,7 @@ BY_CODE = {
     "head_moved": NOT_NOW,
     "already_there": CONFLICT,
     "other_ledger": CONFLICT,
+    "does_not_extend": CONFLICT,
     "key_reused": CONFLICT,
     "task_in_use": CONFLICT,
     "has_ended": CONFLICT,

@@ -196,6 +196,20 @@ def _no_history(facts: Facts) -> Said:
     )
 
 
+def _does_not_extend(facts: Facts) -> Said:
+    from ..replay.problem import Problem
+    from .sentence_problem import problem_sentence
+
+    what, seq = str(facts.raw("problem")), facts.raw("seq")
+    problem = Problem(seq if isinstance(seq, int) else None, what, facts.text("detail"))
+    if what == "signature":
+        return Said(problem_sentence(problem), _("name the key that did it with --signed-by KEY"))
+    return Said(
+        problem_sentence(problem),
+        _("name sources that reach it, or go back behind it with --force --reason TEXT"),
+    )
+
+
 def _other_ledger(facts: Facts) -> Said:
     return Said(
         _("{path} is of the ledger {found}, and what is restored is {expected}").format(
@@ -253,6 +267,7 @@ BY_CODE: Mapping[str, Callable[[Facts], Said]] = {
     "key_reused": _key,
     "head_moved": _moved,
     "no_history": _no_history,
+    "does_not_extend": _does_not_extend,
     "other_ledger": _other_ledger,
     "no_such_group": _no_group,
     "unsuitable_folder": _folder,

@@ -53,5 +53,6 @@ def restored(made: Restored) -> Document:
         ],
         "unlinked": made.unlinked,
         "beyond": made.beyond,
+        "behind": [problem(one) for one in made.behind],
         "problems": [problem(one) for one in made.problems],
     }

@@ -52,6 +52,22 @@ class Refused(GpuledgerError):
         self.seq = seq
 
 
+class DoesNotExtend(GpuledgerError):
+    """What would be put at `path` does not extend a checkpoint: `problem` and `seq` say how.
+
+    `problem` is as a verification names it: `truncated`, `rewritten`, `unprovable` …
+    """
+
+    code = "does_not_extend"
+
+    def __init__(self, path: str, problem: str, seq: int | None, detail: str = "") -> None:
+        super().__init__(path=path, problem=problem, seq=seq, detail=detail)
+        self.path = path
+        self.problem = problem
+        self.seq = seq
+        self.detail = detail
+
+
 class NoSuchTask(GpuledgerError):
     """No running allocation is called `task` (a name, or `@id`) for `user`; `ended` where it
     ran once, `waits` where it waits in line.

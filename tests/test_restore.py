@@ -235,6 +235,42 @@ def test_another_ledger(book: Ledger, ledger_path: Path, tmp_path: Path) -> None
     book.close()
 
 
+def test_behind_a_checkpoint(
+    book: Ledger, ledger_path: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    """What is shorter than a checkpoint, or another past, is refused, unless it is said why."""
+    key = tmp_path / "key"
+    run_cli("keys", "new", "--key-file", key)
+    asked = ("restore", "b.db", "--replace", "--against", "point", "--key-file", key)
+    for named in ("point", "later"):
+        told = run_cli("--ledger", ledger_path, "audit", "checkpoint", "--key-file", key).stdout
+        (tmp_path / named).write_text(told)
+        if named == "point":
+            book.backup(tmp_path / "b.db")
+            book.allocate("c", 1)
+    other = tmp_path / "other"
+    run_cli("keys", "new", "--key-file", other)
+    before = ledger_path.read_bytes()
+    for words, sentence in (
+        (("--against", "later"), "the checkpoint has 4 events"),
+        (("--key-file", other), "not signed by that key"),
+    ):
+        done = run_cli("--ledger", ledger_path, *asked, *words)
+        assert done.returncode == 5
+        assert sentence in done.stderr
+    assert ledger_path.read_bytes() == before
+    assert aside(ledger_path) == []
+    assert run_cli("--ledger", ledger_path, *asked).returncode == 0
+    again = run_cli("--ledger", ledger_path, *asked[:3], "--against", "later", *asked[5:])
+    assert again.returncode == 5
+    assert "the checkpoint has 4 events" in again.stderr
+    forced = (*asked, "--against", "later", "--force", "--reason", "no other copy", "--json")
+    told = json.loads(run_cli("--ledger", ledger_path, *forced).stdout)
+    assert [one["problem"] for one in told["behind"]] == ["truncated"]
+    assert told["problems"] == []
+    book.close()
+
+
 def test_what_is_to_be_said(ledger_path: Path, run_cli: RunCli) -> None:
     """Where it goes to must be said, and once; a source must be there."""
     for words in ((), ("-o", "x", "--replace")):

@@ -142,6 +142,8 @@ CASES: list[GpuledgerError] = [
     R.NotEmpty(3),
     R.ReasonNeeded("reset", tuple(range(1, 11))),
     R.ReasonNeeded("restore", ()),
+    R.DoesNotExtend(PATH, "truncated", 12, "20"),
+    R.DoesNotExtend(PATH, "signature", None, "gpuledger/ab, size 20"),
     refused("fragmented", asked=asked(8), gpus_free=9, largest=5, servers=2),
     refused("fragmented", asked=asked(8), gpus_free=9, largest=5),
     refused("no_gpus", asked=asked(4), gpus_free=1, largest=1),

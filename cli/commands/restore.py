@@ -12,6 +12,7 @@ from ..options import completed, define
 from ..printable import printable
 from ..recovering import only_there, tell_problems
 from ..report import head_text
+from ..sentence_problem import problem_sentence
 from ..session import Session
 from ..usage import Misused, one_of
 from ..words import _
@@ -19,10 +20,12 @@ from ..words import _
 if TYPE_CHECKING:
     from ...recovery import Restored, Told
     from ...replay.catalogue import PoolDrained
+    from ...replay.checked_tree import Anchor
 
 EXAMPLES = """
 gpuledger restore backup.db -o tried.db                   beside the ledger, to look at it
 gpuledger restore backup.db /mnt/mirror --replace         in the ledger's place
+gpuledger restore backup.db --replace --against monday.checkpoint --signed-by team.vkey
 gpuledger restore events.jsonl.gz --replace --reason 'the disk died'
 """
 
@@ -39,7 +42,19 @@ gpuledger restore events.jsonl.gz --replace --reason 'the disk died'
     "--replace", is_flag=True,
     help="Take the ledger's own place; what lies there is put aside.",
 )  # fmt: skip
-@click.option("--force", is_flag=True, help="Also where that is another ledger's place.")
+@click.option(
+    "--against",
+    multiple=True,
+    metavar="FILE",
+    help="A checkpoint that it must extend; may be given more than once.",
+)
+@click.option("--signed-by", metavar="KEY", help="Its verifier key, or a file that holds one.")
+@click.option("--key-file", metavar="FILE", help="The signing key it was signed with instead.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Also back behind a checkpoint, or in another ledger's place; needs a reason.",
+)
 @click.option("--reason", metavar="TEXT", help="Why; stays in the record.")
 def command(
     session: Session,
@@ -47,6 +62,9 @@ def command(
     sources: tuple[str, ...],
     output: str | None,
     replace: bool,
+    against: tuple[str, ...],
+    signed_by: str | None,
+    key_file: str | None,
     force: bool,
     reason: str | None,
 ) -> None:
@@ -65,9 +83,10 @@ def command(
             _("where the ledger is to be made is not said"),
             _("give -o NEW for a new file, or --replace for the ledger's own place"),
         )
+    path = session.location.path if output is None else os.path.abspath(output)
     made = restore(
-        session.location.path if output is None else os.path.abspath(output),
-        sources, replace=replace, reason=reason, force=force,
+        path, sources, replace=replace, reason=reason, force=force,
+        against=_anchors(path, against, signed_by, key_file),
         lock_timeout_s=session.lock_timeout_s,
     )  # fmt: skip
     if session.json:
@@ -78,6 +97,21 @@ def command(
         _tell(session, made)
     if made.problems:
         raise click.exceptions.Exit(FAILED)
+
+
+def _anchors(
+    path: str, against: tuple[str, ...], signed_by: str | None, key_file: str | None
+) -> list[Anchor]:
+    """The checkpoints to extend. Raises DoesNotExtend where a signature is not good."""
+    if not against:
+        return []
+    from ...replay.errors import DoesNotExtend
+    from ..anchoring import anchors, checkpoint_file
+
+    good, bad = anchors([checkpoint_file(one, "--against") for one in against], signed_by, key_file)
+    for problem in bad:
+        raise DoesNotExtend(path, problem.what, problem.seq, problem.detail)
+    return good
 
 
 def _tell(session: Session, made: Restored) -> None:
@@ -139,6 +173,7 @@ def _doubts(made: Restored) -> list[str]:
         told.append(
             _("event {seq} is another than the one that was there").format(seq=made.differs)
         )
+    told += [problem_sentence(problem) for problem in made.behind]
     for fork in made.forks:
         sentence = _("the sources part at event {seq}; the branch that ends at {upto} is left out")
         told.append(sentence.format(seq=fork.seq, upto=fork.upto))
