@@ -137,3 +137,15 @@ def _lacking(benches: list[Bench], wish: Wish) -> str:
     if any(every_way([bench.rich() for bench in benches], wish)):
         return "no_cpus"
     return "fragmented"
+
+
+def there(benches: list[Bench], wish: Wish) -> bool:
+    """Whether each server and each GPU that a wish names is there."""
+    known = {bench.name: bench.gpus.keys() for bench in benches}
+    named = [*((name, ()) for name in wish.on), *wish.exact]
+    return all(name in known and known[name] >= {*gpus} for name, gpus in named)
+
+
+def ever(benches: list[Bench], wish: Wish) -> bool:
+    """Whether there would be a way with nothing held and nothing drained."""
+    return there(benches, wish) and any(every_way([bench.bare() for bench in benches], wish))

@@ -39,13 +39,13 @@ def _servers(random: Random, number: int) -> tuple[Server, ...]:
 
 def _cap(random: Random) -> Cap:
     """Now and then a limit, or two."""
-    hours = random.choice([None, None, 2, 5, 12])
+    hours = random.choice([None, 2, 3, 5, 12])
     lease, default = random.choice(
         [(None, None), (None, 1800), (3600, None), (7200, None), (7200, 600)]
     )
     gpus, cpus = random.choice([None, None, 4, 5, 6]), random.choice([None, None, 8, 16])
     made = Cap(gpus, cpus, hours, hours and HOURS, lease, default)
-    return random.choice([Cap()] * 4 + [made])
+    return random.choice([Cap(), Cap(), Cap(), made])
 
 
 def _limits(random: Random) -> Limits:
@@ -150,7 +150,7 @@ _HOWS = [
     {"whose": 1}, {"whose": 2, "key": "x"}, {}, {"wait": False}, {"tie": HERE},
 ]  # fmt: skip
 
-_PLAIN = list(product(_SHAPES, _LEASES))
+_PLAIN = list(product(_SHAPES, _LEASES, (None, None, None, 600)))
 
 
 @st.composite
@@ -163,7 +163,7 @@ def asks(draw: st.DrawFn) -> Ask:
 
 @st.composite
 def plain_asks(draw: st.DrawFn) -> Ask:
-    """Somebody waits for so many GPUs, for so long."""
+    """Somebody waits for so many GPUs, for so long, and now and then not for ever."""
     who, task = at(draw, _TASKS)
-    shape, lease = at(draw, _PLAIN)
-    return Ask(who, task, shape, None, (lease, None))
+    shape, lease, give_up = at(draw, _PLAIN)
+    return Ask(who, task, shape, None, (lease, None), give_up=give_up)

@@ -120,6 +120,11 @@ def heads(world: World, blocked: list[Wish]) -> list[Wish]:
     return found
 
 
+def hinders(world: World, firsts: list[Wish], held: Held) -> bool:
+    """Whether one of those who are first on their servers would start later for what is held."""
+    return any(world.hindered(first, held) for first in firsts)
+
+
 def ways_on_one(benches: list[Bench], wish: Wish) -> Iterator[Shares]:
     """All ways to meet a wish for one server, with every choice of its GPUs."""
     for bench in benches:

@@ -8,7 +8,7 @@ import msgspec
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
-from brute_force import Shares, Wish
+from brute_force import Shares, Wish, there
 from drawn_pools import shares_of
 from drawn_teams import NEW, Ask, asks, plain_asks, pools
 from gpuledger.ledger.errors import KeyReused
@@ -35,8 +35,6 @@ WHO = st.sampled_from((1, 2, 1, 2, 0, 3))
 MOSTLY_OWN = st.sampled_from((*[None] * 8, 0, 1, 2, 3))
 """Who acts on what is somebody's: mostly he himself."""
 PICK = st.integers(0, 7)
-MORE = st.sampled_from((60, 600, 3600))
-WHY = st.sampled_from((None, "new term"))
 
 
 class Asking(NamedTuple):
@@ -204,7 +202,7 @@ class Asks(Turns):
             assert turn.event is None
             return
         want = model.line[number]
-        if not places_there(model.pool, want.wish):
+        if not there(model.benches(), want.wish):
             assert isinstance(turn.error, NoSuchServer)
             return
         said = model.answer(want, turn.at, lambda: self.plan(turn, want, asking), number)
@@ -254,10 +252,3 @@ class Asks(Turns):
             self.model.end(held, turn.at)
         else:
             assert turn.event is None
-
-
-def places_there(pool: Pool, wish: Wish) -> bool:
-    """Whether the pool has each server and GPU that a wish names."""
-    there = {server.name: {card.index for card in server.gpus} for server in pool.servers}
-    named = [*((name, ()) for name in wish.on), *wish.exact]
-    return all(name in there and there[name] >= {*gpus} for name, gpus in named)

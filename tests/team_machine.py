@@ -12,6 +12,7 @@ import msgspec
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
+from brute_force import ever
 from drawn_teams import pools
 from gpuledger.replay.errors import (
     NoLease,
@@ -23,14 +24,10 @@ from gpuledger.replay.facts import AskedExtend, AskedRelease, Placed, Pool
 from gpuledger.replay.line import serve
 from gpuledger.replay.queue import queue
 from limit_model import Book, Want
-from team_asks import Asks
+from team_asks import MOSTLY_OWN, PICK, WHO, Asks
 from team_turns import TEAM, S, Turn, shares_by
 
-WHO = st.sampled_from((1, 2, 1, 2, 0, 3))
-MOSTLY_OWN = st.sampled_from((*[None] * 8, 0, 1, 2, 3))
-"""Who acts on what is somebody's: mostly he himself."""
-PICK = st.integers(0, 7)
-MORE = st.sampled_from((60, 600, 3600))
+MORE = st.sampled_from((600, 3600, 7200))
 WHY = st.sampled_from((None, "new term"))
 
 
@@ -257,7 +254,7 @@ class Team(Asks):
         assert [row.position for row in rows] == list(range(1, len(rows) + 1))
         assert {row.piece.id for row in rows if row.reason == "next"} == plan.keys()
         for row in rows:
-            hopeless = not self.model.ever(self.model.line[row.piece.id].wish)
-            assert (row.reason == "never") == hopeless
+            wish = self.model.line[row.piece.id].wish
+            assert (row.reason == "never") != ever(self.model.benches(), wish)
             assert row.starts is None or row.starts >= at * S
             assert (row.starts == at * S) == (row.piece.id in plan)

@@ -10,19 +10,14 @@ from dataclasses import dataclass, field, replace
 from math import inf
 
 import limit_model
-from brute_force import Bench, Shares, Wish, best, every_way, reason
+from brute_force import Bench, Shares, Wish, best, ever, reason
 from gpuledger.replay.facts import Pool
 from limit_model import Book, Want
-from line_model import Held, World, heads, possible, ways_on_one
+from line_model import Held, World, heads, hinders, possible, ways_on_one
 
 LAST = 10**9
 """The number of one who has none yet: behind all others."""
 Plan = dict[int, Shares]
-
-
-def hinders(world: World, firsts: list[Wish], held: Held) -> bool:
-    """Whether one of those who are first on their servers would start later for what is held."""
-    return any(world.hindered(first, held) for first in firsts)
 
 
 @dataclass
@@ -51,13 +46,6 @@ class Model:
         for bench in made:
             bench.gpus = {g: None if by is None else numbers[by] for g, by in bench.gpus.items()}
         return made
-
-    def ever(self, wish: Wish) -> bool:
-        """Whether all that a wish names is there, and it has room when nothing else runs."""
-        there = {server.name: {card.index for card in server.gpus} for server in self.pool.servers}
-        named = [*((name, ()) for name in wish.on), *wish.exact]
-        known = all(name in there and there[name] >= {*gpus} for name, gpus in named)
-        return known and any(every_way([bench.bare() for bench in self.world(0).idle], wish))
 
     def broken(self, want: Want, at: int) -> str | None:
         """The limit in the way: `never`, or `later` where waiting mends it; None where none is."""
@@ -90,7 +78,7 @@ class Model:
         seen = next((n for n, one in enumerate(line, 1) if one[0] == upto), len(line))
         for number, want in line[:seen]:
             world, wish, given = trial.world(at), want.wish, plan.get(number)
-            if not self.ever(wish) or trial.broken(want, at):
+            if not ever(list(world.idle), wish) or trial.broken(want, at):
                 assert given is None, f"{number} cannot be served"
                 continue
             lease, firsts = limit_model.lease(self.pool, want), heads(world, blocked)
@@ -123,12 +111,7 @@ class Model:
 
     def reshape(self, pool: Pool) -> None:
         """The pool is another one; what a wholly drained server gains is drained too."""
-        before = {bench.name: bench for bench in self.world(0).idle}
-        now = {server.name: {card.index for card in server.gpus} for server in pool.servers}
-        for name, gpus in now.items():
-            if name in before and before[name].gpus.keys() <= before[name].drained:
-                self.drained |= {(name, gpu) for gpu in gpus}
-        self.pool, self.drained = (
-            pool,
-            self.drained & {(n, g) for n, gpus in now.items() for g in gpus},
-        )
+        drained = {b.name for b in self.world(0).idle if b.gpus.keys() <= b.drained}
+        there = {(one.name, card.index) for one in pool.servers for card in one.gpus}
+        self.drained |= {(name, gpu) for name, gpu in there if name in drained}
+        self.pool, self.drained = pool, self.drained & there
