@@ -64,6 +64,14 @@ def lease(pool: Pool, want: Want) -> int | None:
     return want.lease or min(firsts + [n for cap in every if (n := cap["lease"])], default=None)
 
 
+def counts(pool: Pool) -> bool:
+    """Whether GPU-hours are limited for anybody."""
+    limits = pool.limits
+    every = [limits.user, limits.project, limits.task]
+    every += [one.cap for one in (*pool.projects, *pool.members)]
+    return any(cap.gpu_hours for cap in every)
+
+
 def most_cpus(benches: list[Bench], wish: Wish) -> int:
     """The CPUs that a wish may get: as asked, or the most that go with its GPUs anywhere."""
     if wish.cpus is not None:

@@ -59,11 +59,9 @@ class Model:
 
     def end(self, number: int, at: int) -> None:
         """It runs no more; its time counts where GPU-hours are limited."""
-        run, limits = self.runs.pop(number), self.pool.limits
-        every = [limits.user, limits.project, limits.task]
-        every += [one.cap for one in (*self.pool.projects, *self.pool.members)]
-        if any(cap.gpu_hours for cap in every):
-            task = run.task if limits.task.gpu_hours else ""
+        run = self.runs.pop(number)
+        if limit_model.counts(self.pool):
+            task = run.task if self.pool.limits.task.gpu_hours else ""
             self.spent.append(replace(run, task=task, until=at))
 
     def judge(self, plan: Plan, at: int, *new: Want, upto: int | None = None) -> None:
@@ -110,8 +108,12 @@ class Model:
         return said.get(number, "waiting")
 
     def reshape(self, pool: Pool) -> None:
-        """The pool is another one; what a wholly drained server gains is drained too."""
+        """The pool is another one; what a wholly drained server gains is drained too.
+
+        Where the last limit of GPU-hours goes, what was spent goes with it.
+        """
         drained = {b.name for b in self.world(0).idle if b.gpus.keys() <= b.drained}
         there = {(one.name, card.index) for one in pool.servers for card in one.gpus}
         self.drained |= {(name, gpu) for name, gpu in there if name in drained}
         self.pool, self.drained = pool, self.drained & there
+        self.spent = self.spent if limit_model.counts(pool) else []
