@@ -98,7 +98,7 @@ class Batch:
         for waiting in list(docket.waiting.values()):
             tie = waiting.waiter
             why = gone(tie) if tie is not None and tie.host == actor.host else None
-            if why is None and waiting.until is not None and waiting.until <= self.at:
+            if why is None and waiting.until is not None and waiting.until <= self.now_us:
                 why = "waited"
             if why is not None:
                 self.append(RequestCancelled(by(actor), (waiting.id,), why), actor.identity)

@@ -160,7 +160,7 @@ class Turns(RuleBasedStateMachine):
         for event in rest:
             self.follow(event)
         if isinstance(error, Refused) or who == len(TEAM):
-            self.nobody_gone(at)
+            self.nobody_gone()
         known = allocator._keeping._state
         assert known is None or known.pieces == self.state.pieces
         if known is not None and self.state.seq % 4 == 0:
@@ -185,7 +185,7 @@ class Turns(RuleBasedStateMachine):
         ended = payload.allocations if isinstance(payload, AllocationReleased) else payload.requests
         for number in ended:
             if cause == "waited":
-                assert self.give_up[number] <= at
+                assert self.give_up[number] <= self.now
             else:
                 pid, host = self.processes[number]
                 assert (host, self.dead[pid]) == (HERE, cause)
@@ -197,12 +197,13 @@ class Turns(RuleBasedStateMachine):
         self.follow(event)
         return True
 
-    def nobody_gone(self, at: int) -> None:
+    def nobody_gone(self) -> None:
         """Nothing is left of processes that are gone, nor of those who have waited enough."""
         for number in [*self.model.runs, *self.model.line]:
             pid, host = self.processes.get(number, (0, FAR))
             assert host != HERE or pid not in self.dead
-        assert all(self.give_up.get(number, at + 1) > at for number in self.model.line)
+        now = self.now
+        assert all(self.give_up.get(number, now + 1) > now for number in self.model.line)
 
     def settle(self) -> None:
         """After an act: whom it let in has been told, as have those who left the line."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +14,9 @@ import forging
 from chosen_times import Clock, as_actor, ledger_from, us
 from gpuledger.handle import Ledger, init
 from gpuledger.ledger.clock import at_least
+from gpuledger.replay import request as requests
 from gpuledger.replay.errors import BadRequest, Refused
+from gpuledger.replay.facts import Asked
 from gpuledger.replay.interval import Window
 from small_pools import ADA, ROOT, pool
 
@@ -143,3 +146,18 @@ def test_time_never_falls(tmp_path_factory: pytest.TempPathFactory, jumps: list[
         assert book.verify().problems == ()
     times = [row.at for row in forging.rows(path)]
     assert times == sorted(times)
+
+
+def test_who_waits_while_the_clock_is_behind(ledger_path: Path, clock: Clock) -> None:
+    """The time that somebody will wait counts by the clock that set it, not by the last event."""
+    with ledger_from(ledger_path, pool(1), clock) as book:
+        book.allocate("all", 4)
+        clock.to("2026-03-01T11:58:00")
+        asked = requests.allocate(Asked("waits", 2))
+        wanted = msgspec.structs.replace(asked, give_up=us("2026-03-01T11:59:00"))
+        book._allocator.join(wanted, book.actor)
+        for now, left in (("11:58:30", 1), ("11:59:30", 0)):
+            clock.to(f"2026-03-01T{now}")
+            with pytest.raises(Refused):
+                book.allocate("more", 2)
+            assert len(book.queue()[1]) == left
