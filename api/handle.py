@@ -52,13 +52,14 @@ class Ledger(Upkeep):
         once: bool = False,
         actor: Actor | None = None,
         clock_us: Callable[[], int] = clock.now_us,
+        notices: list[str] | None = None,
     ) -> None:
         self.log = SqliteLog(path, clock=clock_us)
         self._clock = clock_us
         self._actor = actor
         self._process = (0, -1)
         self._runs_as = Actor("")
-        self.notices: list[str] = []
+        self.notices = [] if notices is None else notices
         self._allocator = Allocator(
             self.log,
             timeout_s=lock_timeout_s,

@@ -67,6 +67,10 @@ class Mirrors(Reports):
         assert recorded is not None
         return recorded
 
+    def mirror_path(self, directory: str) -> str:
+        """The absolute path by which a mirror is known. Raises BadRequest."""
+        return _directory(directory)
+
     def catch_up_mirrors(self) -> None:
         """Write what mirrors lack that can be written to, a turn after the other."""
         while self._allocator.batch(lambda batch: batch).lagging:

@@ -179,12 +179,14 @@ class Reports(Proofs):
         """
         from gpuledger.replay.verification import verify
 
+        self.mind_the_mirrors()
         return verify(self.log, read_note(self.log.path + LOCK_SUFFIX), expect, against)
 
     def export(self, after: int = 0) -> Iterator[bytes]:
         """The events after a seq, one CloudEvents object a line, without the line's end."""
         from gpuledger.ledger.cloudevent import to_line
 
+        self.mind_the_mirrors()
         name = self.ledger_id()
         return (to_line(event, name) for event in self.log.read(after))
 
@@ -196,10 +198,10 @@ class Reports(Proofs):
             self.notices.append(f"{wrong.why}: {lost}; see gpuledger audit verify")
         elif wrong is not None:
             self.notices.append(f"{wrong.why}; see gpuledger audit verify")
-        self._mind_the_mirrors()
+        self.mind_the_mirrors()
 
-    def _mind_the_mirrors(self) -> None:
-        """Say which of them are not as they should be, of those that this user may read."""
+    def mind_the_mirrors(self) -> None:
+        """Note which mirrors are not as they should be, of those that this user may read."""
         from gpuledger.replay.mirror_rows import mirrors_of
         from gpuledger.replay.mirroring import trouble
 

@@ -200,7 +200,8 @@ def define(
                 send(session, given)
             if session.caller is not None and given.get("key", "") is None:
                 given["key"] = session.caller.errand.key
-            function(session, **given)
+            with session:
+                function(session, **given)
 
         params: list[click.Parameter] = list(reversed(getattr(function, "__click_params__", [])))
         made = Command(

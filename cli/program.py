@@ -44,6 +44,7 @@ COMMANDS = {
     "export": ("export", "The events, one CloudEvents object a line."),
     "backup": ("backup", "A verified copy of the whole record in one file."),
     "restore": ("restore", "Make a ledger again from backups, exports and mirrors."),
+    "mirror": ("mirror", "A second copy of the record that grows with it."),
     "rebuild": ("rebuild", "Make snapshot and projections anew from the log."),
     "keys": ("keys", "The key that checkpoints are signed with."),
     "completion": ("completion", "What a shell needs to complete commands."),
@@ -63,7 +64,7 @@ SECTIONS = {
     ),
     "The past": ("history", "audit"),
     "The pool": ("init", "pool", "drain", "resume", "reset"),
-    "The record": ("import", "export", "backup", "restore", "rebuild", "keys"),
+    "The record": ("import", "export", "backup", "restore", "mirror", "rebuild", "keys"),
     "The shell": ("completion",),
 }
 EXAMPLES = """

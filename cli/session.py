@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from ..ledger import clock
+from ..ledger.errors import GpuledgerError
 from ..replay.errors import BadRequest
 from .output import json_text
 from .words import _
@@ -59,6 +63,9 @@ class Session:
         self.words = words
         self.caller = caller
         self.now_us = clock.now_us()
+        self._ledger: Ledger | None = None
+        self._noticed: list[str] = []
+        self._told: set[str] = set()
 
     @cached_property
     def zone(self) -> tzinfo:
@@ -120,18 +127,45 @@ class Session:
         """The ledger that is meant, opened; `once` where the command writes a single time."""
         from ..handle import Ledger
 
-        return Ledger(self.location.path, lock_timeout_s=self.lock_timeout_s, once=once)
+        self._ledger = Ledger(
+            self.location.path,
+            lock_timeout_s=self.lock_timeout_s,
+            once=once,
+            notices=self._noticed,
+        )
+        return self._ledger
 
     def notices(self, ledger: Ledger, window: Window | None = None) -> None:
         """Tell what the ledger noticed on the way, and forget it; what a gap leaves open, too."""
-        for sentence in ledger.notices:
-            self.notice(sentence)
-        ledger.notices.clear()
+        self._tell_noticed()
         if ledger.uncertain is not None:
             from .gapwords import sentences
 
             for sentence in sentences(ledger.uncertain, self.zone, window):
                 self.notice(sentence)
+
+    def __enter__(self) -> Session:
+        """The session itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        """Tell what is left to tell, of a lagging mirror also where the command failed."""
+        del kind, trace
+        if error is not None and not isinstance(error, (GpuledgerError, click.exceptions.Exit)):
+            return
+        if error is not None and self._ledger is not None:
+            with suppress(GpuledgerError), self._ledger:
+                self._ledger.mind_the_mirrors()
+        self._tell_noticed()
+
+    def _tell_noticed(self) -> None:
+        for sentence in self._noticed:
+            if sentence not in self._told:
+                self._told.add(sentence)
+                self.notice(sentence)
+        self._noticed.clear()
 
     def notice(self, sentence: str) -> None:
         """A sentence for the person, beside the data."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import msgspec
 
 from .cloudevent import from_line, source_of
-from .errors import GpuledgerError, LedgerMissing, NotALedger, NotPermitted, StorageFailed
+from .errors import GpuledgerError, MirrorUnusable, NotALedger, NotPermitted, StorageFailed
 from .event import Event, Head
 from .segment import LONGEST, Segment, first_of, segment, segments
 from .source import proves_itself
@@ -53,7 +53,7 @@ def check(path: str) -> Checked:
     """Check the mirror at `path`, the folder `<ledger id>` in it, or a segment's file.
 
     A mirror may begin anywhere: older segments may have been put elsewhere. Raises
-    LedgerMissing, NotALedger, NotPermitted, StorageFailed.
+    MirrorUnusable, NotALedger, NotPermitted, StorageFailed.
     """
     folder, found, ledger = _found(path)
     checking = _Checking(ledger)
@@ -71,7 +71,7 @@ class _Checking:
     def __init__(self, ledger: str | None) -> None:
         self._ledger = ledger
         self._last: Event | None = None
-        self._first = self._events = self._torn = 0
+        self._first = self._events = self._torn = self._bad = 0
         self._faults: list[Fault] = []
         self._holes: list[tuple[Fault, int, int, str, str]] = []
         self._named: set[tuple[int, int, str, str]] = set()
@@ -105,8 +105,9 @@ class _Checking:
         except (ValueError, RecursionError, OverflowError):
             event = None
         if event is None or not proves_itself(event):
-            before = self._last
-            self._fault(told, told.first if before is None else before.seq + 1, "line")
+            self._bad += 1
+            before = told.first - 1 if self._last is None else self._last.seq
+            self._fault(told, before + self._bad, "line")
             return None
         named = source_of(line)
         self._ledger = self._ledger or named
@@ -118,12 +119,15 @@ class _Checking:
 
     def _follow(self, event: Event, told: Segment) -> None:
         before, self._last = self._last, event
+        bad, self._bad = self._bad, 0
         self._events += 1
         self._first = self._first or event.seq
         if event.kind == GAP:
             self._named |= set(_gaps_of(event))
         if before is None:
             return
+        if bad and event.seq == before.seq + 1 + bad:
+            return  # told already, line by line
         if event.seq > before.seq + 1:
             fault = Fault(told.name, event.seq, "missing")
             hole = before.seq + 1, event.seq - 1, before.hash.hex(), event.prev.hex()
@@ -201,7 +205,7 @@ def _is_id(name: str) -> bool:
 
 def _unreadable(path: str, error: OSError) -> GpuledgerError:
     if isinstance(error, FileNotFoundError):
-        return LedgerMissing(path)
+        return MirrorUnusable(path, "gone", error.strerror or "")
     if isinstance(error, PermissionError):
         return NotPermitted(path, "read")
     return StorageFailed(path, error.strerror or str(error))

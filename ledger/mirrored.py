@@ -46,5 +46,6 @@ def troubled(directory: str, error: Exception, seq: int, behind: int) -> Mirrore
         return Mirrored(directory, seq, "diverged", str(error), behind)
     if isinstance(error, OSError):
         trouble = _TROUBLES.get(error.errno or 0, "failed")
-        return Mirrored(directory, seq, trouble, error.strerror or str(error), behind)
+        told = behind if seq else 0  # how far a disk goes that is gone, nobody knows
+        return Mirrored(directory, seq, trouble, error.strerror or str(error), told)
     return Mirrored(directory, seq, "failed", str(error), behind)

@@ -49,17 +49,19 @@ _TROUBLE = {
     "failed": "the mirror {directory} cannot be written ({why})",
     "diverged": "the mirror {directory} is not of this ledger any more: {why}",
 }
-_BEHIND = ", and lacks {behind} events"
-_NEXT = "; it is caught up once that is mended, or give it up with gpuledger mirror remove"
-_DIVERGED = "; nothing is written to it: put it aside as evidence, or see gpuledger mirror check"
+_NEXT = (
+    "; it is caught up once that is mended, or given up with gpuledger mirror remove {directory}"
+)
+_DIVERGED = "; nothing is written to it: put it aside as evidence, and see gpuledger mirror check"
 
 
 def trouble(one: Mirrored) -> str:
     """What is wrong with a mirror, and what to do."""
+    lacks = f"lacks {one.behind} event{'s' if one.behind > 1 else ''}"
     if one.trouble == "behind":
-        told = f"the mirror {one.directory} lacks {one.behind} events"
+        told = f"the mirror {one.directory} {lacks}"
         return f"{told}; commands that write catch it up, or gpuledger mirror add {one.directory}"
     told = _TROUBLE[one.trouble or "failed"].format(directory=one.directory, why=one.why)
     if one.trouble == "diverged":
         return told + _DIVERGED
-    return told + (_BEHIND.format(behind=one.behind) if one.behind else "") + _NEXT
+    return told + (f", and {lacks}" if one.behind else "") + _NEXT.format(directory=one.directory)

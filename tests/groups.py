@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from gpuledger.cli.commands.audit import COMMANDS as AUDIT
 from gpuledger.cli.commands.keys import COMMANDS as KEYS
+from gpuledger.cli.commands.mirror import COMMANDS as MIRROR
 from gpuledger.cli.commands.pool import COMMANDS as POOL
 from gpuledger.cli.program import COMMANDS
 
-GROUPS = {"audit": AUDIT, "keys": KEYS, "pool": POOL}
+GROUPS = {"audit": AUDIT, "keys": KEYS, "mirror": MIRROR, "pool": POOL}
 
 
 def every_command() -> set[str]:

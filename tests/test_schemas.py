@@ -224,6 +224,23 @@ def test_what_makes_a_ledger_again(ask: Asker, tmp_path: Path) -> None:
     every_key_counts(ask)
 
 
+def test_what_is_mirrored(ask: Asker, tmp_path: Path) -> None:
+    """`mirror …` keeps to its schemas, whole, gone, and with what was changed by hand."""
+    disk = tmp_path / "disk"
+    ask("init", "init")
+    ask("error", "mirror", "add", disk, code=78)
+    disk.mkdir()
+    ask("mirror-add", "mirror", "add", disk)
+    ask("mirror-check", "mirror", "check", disk)
+    (segment,) = disk.glob("*/*.jsonl")
+    segment.write_bytes(segment.read_bytes().replace(b"s0", b"s1", 1) + b"{}\n")
+    assert ask("mirror-check", "mirror", "check", disk, code=1)["problems"]
+    assert ask("mirror-list", "mirror", "list")["mirrors"][0]["state"] == "diverged"
+    ask("mirror-remove", "mirror", "remove", disk)
+    ask("error", "mirror", "remove", disk, code=3)
+    every_key_counts(ask)
+
+
 def stand_in_line(path: Path) -> None:
     """Two requests of nobody's process, the second behind the first."""
     with Ledger(str(path)) as book:

@@ -2,8 +2,9 @@
 
 A line that begins with `$ ` is a command, what follows is what it says (stderr, then stdout),
 `[exit N]` its exit code where that is not 0, and `# ` begins a remark. Known commands are
-`gpuledger …`, with `> FILE` where its output goes into a file, and `cat > FILE` with the
-file's lines behind `> `. A command that ends with ` &` waits in line while the session goes on;
+`gpuledger …`, with `> FILE` where its output goes into a file, `cat > FILE` with the file's
+lines behind `> `, `mkdir FOLDER`, and `mv FROM TO` for what is taken away and
+comes back. A command that ends with ` &` waits in line while the session goes on;
 `wait` tells what it said in the end. What differs from run to run stands as `<time>`, `<hash>`,
 `<me>` …; how many spaces part two columns does not count, since names and times have their lengths.
 
@@ -110,6 +111,10 @@ def replay(text: str, run: Run, folder: Path, ledger: Path) -> Iterator[Ran]:
             file.write_text("".join(f"{line[2:]}\n" for line in step.given[:-1]), encoding="utf-8")
             yield Ran(step, [], [], "", 0)
             continue
+        if moved := re.fullmatch(r"(mkdir|mv) (\S+)(?: (\S+))?", step.command):
+            _move(folder, *moved.groups())
+            yield Ran(step, [], [], "", 0)
+            continue
         if step.command == "wait":
             done = waiting.pop(0).result()
             yield Ran(step, _said(done, folder, ledger), [], "", done.returncode)
@@ -132,6 +137,15 @@ def replay(text: str, run: Run, folder: Path, ledger: Path) -> Iterator[Ran]:
             stdout = ""
         lines = _said(done, folder, ledger, stdout)
         yield Ran(step, lines, words, stdout, done.returncode)
+
+
+def _move(folder: Path, act: str, name: str, other: str | None) -> None:
+    """Make a folder, or give another name to what lies there."""
+    if act == "mkdir":
+        (folder / name).mkdir()
+    else:
+        assert other is not None
+        (folder / name).rename(folder / other)
 
 
 def _said(

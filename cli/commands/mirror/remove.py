@@ -1,0 +1,34 @@
+"""`gpuledger mirror remove`: a mirror that grows no more."""
+
+from __future__ import annotations
+
+import click
+
+from ...options import completed, define
+from ...printable import printable
+from ...recovering import only_there
+from ...session import Session
+from ...words import _
+
+EXAMPLES = """
+gpuledger mirror remove /mnt/second-disk/gpuledger --reason 'the disk died'
+"""
+
+
+@define("remove", examples=EXAMPLES, here=True)
+@click.argument("directory", metavar="DIR", shell_complete=completed("files"))
+@click.option("--reason", metavar="TEXT", help="Why; stays in the record.")
+def command(session: Session, *, directory: str, reason: str | None) -> None:
+    """Copy the record into DIR no longer; for admins. What lies there stays."""
+    only_there(session, "mirror remove")
+    with session.ledger(once=True) as ledger:
+        recorded = ledger.mirror_remove(directory, reason)
+        session.notices(ledger)
+    removed = recorded.payload.directory
+    if session.json:
+        from ...shape_mirror import removed as document
+
+        session.document(document(recorded.event.seq, removed))
+        return
+    told = _("{directory} is no mirror any more; what lies there stays")
+    session.say(told.format(directory=printable(removed)))
