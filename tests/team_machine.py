@@ -241,7 +241,7 @@ class Team(Asks):
     def tidy(self, who: int) -> None:
         turn = self.turn(who, lambda one, by: one.tidy(by))
         assert (turn.error, turn.event) == (None, None)
-        self.nobody_gone(turn.at)
+        self.nobody_gone()
 
     @precondition(lambda self: self.model.line)
     @rule()
