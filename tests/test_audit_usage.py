@@ -56,9 +56,11 @@ def test_sums_are_exact(told: Path, run_cli: RunCli) -> None:
     assert answer["by"] == ["user"]
     assert answer["rows"] == [
         {"user": "bob", "allocations": 1,
-         "gpu_seconds": 4 * (6 * HOUR - 0.5), "cpu_seconds": 8 * (6 * HOUR - 0.5)},
+         "gpu_seconds": 4 * (6 * HOUR - 0.5), "cpu_seconds": 8 * (6 * HOUR - 0.5),
+         "uncertain_gpu_seconds": 0},
         {"user": "ada", "allocations": 1,
-         "gpu_seconds": 2 * 6 * HOUR, "cpu_seconds": 8 * 6 * HOUR},
+         "gpu_seconds": 2 * 6 * HOUR, "cpu_seconds": 8 * 6 * HOUR,
+         "uncertain_gpu_seconds": 0},
     ]  # fmt: skip
     assert isinstance(answer["rows"][1]["gpu_seconds"], int)
 

@@ -45,10 +45,12 @@ def test_intervals_of_a_gpu(told: Path, run_cli: RunCli) -> None:
     assert answer["intervals"] == [
         {"server": "s0", "gpu": 1, "uuid": "GPU-a-1", "allocation": 2, "task": "night",
          "user": "ada", "project": "vision",
-         "start": "2025-06-01T20:00:00.000000Z", "end": "2025-06-02T06:00:00.000000Z"},
+         "start": "2025-06-01T20:00:00.000000Z", "end": "2025-06-02T06:00:00.000000Z",
+         "uncertain": None, "sure_until": None},
         {"server": "s0", "gpu": 1, "uuid": "GPU-a-1", "allocation": 4, "task": "day",
          "user": "bob", "project": None,
-         "start": "2025-06-02T06:00:00.000000Z", "end": "2025-06-10T00:00:00.000000Z"},
+         "start": "2025-06-02T06:00:00.000000Z", "end": "2025-06-10T00:00:00.000000Z",
+         "uncertain": None, "sure_until": None},
     ]  # fmt: skip
     assert answer["head"]["seq"] == 7
     assert len(answer["head"]["hash"]) == 64
