@@ -79,7 +79,7 @@ class Mirrors(Reports):
     def mirrors(self) -> tuple[list[Mirrored], Head]:
         """Where each mirror stands, and the log's head."""
         head = self.log.head()
-        return standings(self, self.log.reading(mirrors_of)), head
+        return standings(self, self.log.reading(mirrors_of), count=True), head
 
     def _record(
         self, batch: Batch, decision: MirrorAdded | MirrorRemoved | Refusal | None
@@ -89,8 +89,10 @@ class Mirrors(Reports):
         return None if decision is None else batch.append(decision, self.actor.identity)
 
 
-def standings(ledger: Reports, directories: tuple[str, ...]) -> list[Mirrored]:
-    """Where the mirrors in these directories stand, for a reader.
+def standings(
+    ledger: Reports, directories: tuple[str, ...], *, count: bool = False
+) -> list[Mirrored]:
+    """Where the mirrors in these directories stand, for a reader; sealed segments by `count`.
 
     The note of the last writer is what each must hold: it is written after the mirrors are. It
     is read first and the log last, so that none of the three can seem to lag behind.
@@ -101,7 +103,8 @@ def standings(ledger: Reports, directories: tuple[str, ...]) -> list[Mirrored]:
     noted = read_note(log.path + LOCK_SUFFIX)
     known = Head(noted.seq, noted.hash, 0) if isinstance(noted, Note) else START
     name = ledger.ledger_id()
-    return [Mirror(one, name, log.path).look(log.read, known) for one in directories]
+    mirrors = [Mirror(one, name, log.path) for one in directories]
+    return [one.look(log.read, known, count=count) for one in mirrors]
 
 
 def _or_refused(outcome: Recorded | Refused | None) -> Recorded | None:

@@ -93,9 +93,10 @@ class Mirror:
         finally:
             os.close(fd)
 
-    def look(self, read: Read, noted: Head) -> Mirrored:
+    def look(self, read: Read, noted: Head, *, count: bool = False) -> Mirrored:
         """Where it stands beside a log whose last writer noted `noted`; nothing is written.
 
+        Sealed segments are counted where `count` asks for it, which lists the folder.
         Not under the lock: `read` is asked after the mirror, so that the log cannot lag behind.
         """
         try:
@@ -104,15 +105,15 @@ class Mirror:
             except FileNotFoundError:  # sealed in between, or gone
                 self._find(read, noted, os.O_RDONLY)
             self._check_torn(read)
-            count = sum(one.sealed for one in segments(self.folder))
+            sealed = sum(one.sealed for one in segments(self.folder)) if count else 0
         except (OSError, Diverged, GpuledgerError, *FAULTS) as error:
             return self._troubled(error, noted)
         finally:
             self._close()
         lacks = noted.seq - self._seq
         if lacks <= 0:
-            return Mirrored(self.directory, self._seq, sealed=count)
-        return Mirrored(self.directory, self._seq, "behind", "", lacks, count)
+            return Mirrored(self.directory, self._seq, sealed=sealed)
+        return Mirrored(self.directory, self._seq, "behind", "", lacks, sealed)
 
     def write(self, read: Read, before: Head, head: Head) -> Mirrored:
         """Write what it lacks of the log up to `head`, under the ledger's lock, synced to disk.

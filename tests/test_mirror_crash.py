@@ -164,9 +164,7 @@ def interrupted(stage: Stage, point: Point, harm: str) -> int:
 def test_every_call_that_changes_a_mirror_goes_wrong_once(
     stage: Stage, full: bool, rng_seed: int, record_property: Record
 ) -> None:
-    """Killed or failing anywhere, grants stand, the mirror is a prefix of the log, and the next
-    writer completes it.
-    """
+    """Whatever fails, grants stand, the mirror is a prefix, and the next writer completes it."""
     points = [point for scene in SCENES for point in stage.points(scene)]
     random = Random(rng_seed)
     drawn = [
