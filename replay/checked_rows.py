@@ -6,19 +6,18 @@ holders are counted in a dictionary.
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from hashlib import sha256
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 
 from ..ledger.note import Note, Unreadable
 from .checked_gaps import NamedGaps
+from .checked_json import strictly, text
 from .gap import Hole
 from .problem import Problem
 
-MOST = 2**53 - 1
 DIGITS = 16
 
 
@@ -39,44 +38,6 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     def seq_text(self) -> str:
         """The seq as text, for messages."""
         return str(self.seq)
-
-
-def canonical(value: object) -> bytes:
-    """RFC 8785 for strings, integers, booleans, null, lists and objects, by the standard
-    library.
-    """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def strictly(data: bytes) -> Any:  # noqa: ANN401 - any JSON value
-    """The JSON value in `data`. ValueError for duplicate keys, floats, or integers beyond
-    2**53 - 1.
-    """
-    return json.loads(
-        data,
-        object_pairs_hook=_once,
-        parse_float=_refuse,
-        parse_constant=_refuse,
-        parse_int=_bounded,
-    )
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs) or not all(key.isascii() for key in made):
-        raise ValueError("an object key twice, or not ASCII")
-    return made
-
-
-def _refuse(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no integer")
-
-
-def _bounded(text: str) -> int:
-    number = int(text)
-    if abs(number) > MOST:
-        raise ValueError(f"{text} is beyond 2**53 - 1")
-    return number
 
 
 class ChainCheck:
@@ -128,22 +89,17 @@ class ChainCheck:
         """The row's hash, made anew from its fields; says where the data is not canonical."""
         try:
             data = strictly(row.data)
-            spelled = canonical(data) == row.data
         except (ValueError, RecursionError):
-            spelled = False
-            data = None
-        if not spelled:
             self._say(row, "canonical")
+            data = None
         self._data = data
         try:
-            key = None if row.key is None else row.key.decode()
-            texts = [1, row.seq, row.at, row.kind.decode(), row.version, row.actor.decode(), key]
+            key = "null" if row.key is None else text(row.key.decode())
+            kind, actor = text(row.kind.decode()), text(row.actor.decode())
         except UnicodeDecodeError:
             return b""
-        front = canonical(texts)[:-1]
-        return sha256(
-            b"\0" + front + b"," + row.data + b',"' + row.prev.hex().encode() + b'"]'
-        ).digest()
+        front = f"[1,{row.seq},{row.at},{kind},{row.version},{actor},{key},".encode()
+        return sha256(b"\0" + front + row.data + b',"' + row.prev.hex().encode() + b'"]').digest()
 
     def book(self, row: Row, *, void: bool) -> None:
         """Who holds what, in a dictionary: no GPU has two holders, what is void changes nothing.

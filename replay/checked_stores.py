@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import msgspec
 
 from ..ledger.errors import GpuledgerError
-from .checked_rows import canonical
+from .checked_json import canonical
 from .checked_tables import table_problems
 from .fold import FOLD_VERSION
 from .holding import Effects
