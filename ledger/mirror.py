@@ -13,7 +13,7 @@ import contextlib
 import os
 import stat
 from collections.abc import Callable, Iterator
-from itertools import groupby
+from itertools import groupby, islice
 
 import msgspec
 
@@ -25,7 +25,7 @@ from .failure import FAULTS
 from .folder import sync
 from .mirrored import Diverged, Mirrored, troubled
 from .note import write_at
-from .segment import BLOCK, End, first_of, open_name, read_end, sealed_name, segments
+from .segment import BLOCK, End, Segment, first_of, open_name, read_end, sealed_name, segments
 
 AT_ONCE = 20_000
 """So many events that a mirror lacked from before are written in one turn."""
@@ -123,24 +123,22 @@ class Mirror:
         """
         try:
             self._find(read, before, os.O_RDWR)
-            whole = self._seq >= before.seq
-            upto = head.seq if whole else min(head.seq, self._seq + AT_ONCE)
-            self._append(read(self._seq, upto))
+            most = None if self._seq >= before.seq else AT_ONCE
+            self._append(islice(read(self._seq, head.seq), most))
             self._seal_if_full()
         except (OSError, Diverged, GpuledgerError, *FAULTS) as error:
             return self._troubled(error, head)
         finally:
             self._close()
-        lacks = head.seq - self._seq
+        lacks = max(head.seq - self._seq, 0)
         return Mirrored(self.directory, self._seq, "behind" if lacks else None, "", lacks)
 
     def _troubled(self, error: Exception, head: Head) -> Mirrored:
         return troubled(self.directory, error, self._seq, max(head.seq - self._seq, 0))
 
     def _find(self, read: Read, guess: Head, how: int) -> None:
-        """Open the segment that is being written, and know its last event. Raises Diverged.
-
-        It is looked for where it must be if it stands at `guess`, and else among all.
+        """Open the segment that is being written, which is the one of `guess` if it stands there,
+        and know its last event. Raises Diverged.
         """
         self._seq = 0
         if guess.seq:
@@ -154,16 +152,17 @@ class Mirror:
         found = segments(self.folder)
         if not found:
             return
-        last = found[-1]
-        if not last.sealed:
-            if len(found) > 1:
-                self._seq = found[-2].last
-            self._open(last.name, read, how)
-            return
-        self._seq = last.last
-        known = next(read(last.last - 1, last.last), None)
-        if known is None or known.hash != last.hash:
-            raise Diverged(f"its segment {last.name} is not of this log")
+        if found[-1].sealed:
+            self._follow(found[-1], read)
+        else:
+            self._open(found[-1].name, read, how)
+
+    def _follow(self, sealed: Segment, read: Read) -> None:
+        """Stand behind a sealed segment. Raises Diverged where its name is not of the log."""
+        self._seq = sealed.last
+        known = next(read(sealed.last - 1, sealed.last), None)
+        if known is None or known.hash != sealed.hash:
+            raise Diverged(f"its segment {sealed.name} is not of this log")
 
     def _open(self, name: str, read: Read, how: int) -> None:
         """Open a segment, and check its last line against the log."""
@@ -178,6 +177,10 @@ class Mirror:
         if end.line:
             tail.last = self._last(end, read, name)
             self._seq = tail.last.seq
+            return
+        for before in [one for one in segments(self.folder) if one.sealed][-1:]:
+            self._follow(before, read)
+        self._seq = int(name.partition("-")[0]) - 1  # its first line is not whole yet
 
     def _last(self, end: End, read: Read, name: str) -> Event:
         """The event in the last whole line, which must be the very line of the log's."""

@@ -66,7 +66,7 @@ class Stage:
 
     def __init__(self, root: Path, env: dict[str, str]) -> None:
         self.root = root
-        self.env = env
+        self.env = env | {"PYTHONDONTWRITEBYTECODE": "1"}  # its renames are no points
         self.place = root / "played"
         self.path = self.place / "ledger" / "ledger.db"
         self.disk = self.place / "disk"
