@@ -162,7 +162,7 @@ def restore(
             _refuse_other(site, name, force=force)
             restored = turn.head
             lost, differs = _missing(site, turn, name)
-            drained = hold_back(turn, actor, reason)
+            drained = hold_back(turn, actor, reason, apart=not (replace or _remembered(site, name)))
             head = turn.head
         verified = _verified(site.new, None, against)
         behind = _behind(verified.problems, restored.seq)
@@ -228,10 +228,14 @@ def _same(name: str, found: Sequence[_Counted]) -> str:
     return name
 
 
+def _remembered(site: Site, name: str) -> bool:
+    """Whether the lock file remembers this ledger, so that it comes back to its own place."""
+    return isinstance(site.noted, Note) and site.noted.ledger.hex() == name
+
+
 def _refuse_other(site: Site, name: str, *, force: bool) -> None:
     """Raise where another ledger lies in the place, or its lock file remembers one."""
-    remembered = site.noted.ledger if isinstance(site.noted, Note) else None
-    there = site.ledger or remembered
+    there = site.ledger or (site.noted.ledger if isinstance(site.noted, Note) else None)
     if there is not None and there.hex() != name and not force:
         raise OtherLedger(site.path, there.hex(), name)
 

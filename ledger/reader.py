@@ -83,7 +83,10 @@ class Reader:
             self._drop()
             connection = self._open()
         if self._still is None:
-            return self._within(connection, fn)
+            result = self._within(connection, fn)
+            if self._named() != self._place:
+                raise _Moved  # replaced while it was opened: the -wal may have been the new one's
+            return result
         if self._still != stamp(self.path):
             raise _Moved
         try:

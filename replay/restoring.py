@@ -8,21 +8,26 @@ from __future__ import annotations
 from ..ledger.log import Turn
 from .actor import Actor
 from .batch import Batch, Recorded
-from .catalogue import PoolDrained
+from .catalogue import MirrorRemoved, PoolDrained
 from .facts import Place
 from .keeping import Keeping
 from .rights import by
 
+ELSEWHERE = "restored into another file"
 
-def hold_back(turn: Turn, actor: Actor, reason: str | None) -> Recorded:
+
+def hold_back(turn: Turn, actor: Actor, reason: str | None, *, apart: bool) -> Recorded:
     """Drain all servers, for a `reason` that names the last seq that was restored.
 
-    What was due by then ends first. Raises BrokenChain, UnknownEvent.
+    What was due by then ends first. A ledger `apart` is not in its place, and gives up the mirrors,
+    which belong to the one that is. Raises BrokenChain, UnknownEvent.
     """
     restored = turn.head.seq
     keeping = Keeping([])
     batch = Batch(turn, keeping)
     batch.lapse(actor)
+    for directory in list(batch.state.docket.mirrors) if apart else ():
+        batch.append(MirrorRemoved(by(actor), directory, ELSEWHERE), actor.identity)
     places = tuple(
         Place(server.facts.name, tuple(card.index for card in server.facts.gpus))
         for server in batch.state.servers()

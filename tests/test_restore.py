@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +17,11 @@ import pytest
 
 import forging
 from conftest import RunCli
+from gapping import punch
 from gpuledger.handle import Ledger
 from gpuledger.ledger.errors import LedgerExists, NoHistory, OtherLedger, StorageFailed
 from gpuledger.ledger.note import Note, read_note
+from gpuledger.ledger.source import source_at
 from gpuledger.recovery import restore
 from gpuledger.replay.errors import NotWaiting, ReasonNeeded
 from gpuledger.replay.facts import Placed
@@ -209,6 +213,75 @@ def test_several_sources(book: Ledger, ledger_path: Path, tmp_path: Path, run_cl
     assert nothing.returncode == 65
     assert "event 1 is missing" in nothing.stderr
     assert not list(tmp_path.glob("m.db*"))
+    book.close()
+
+
+READING = """
+import sys
+from gpuledger.handle import Ledger
+with Ledger(sys.argv[1]) as book:
+    print(flush=True)
+    while True:
+        for piece in book.state().allocations():
+            assert piece.task in ("a", "b")
+        head = book.head().seq
+        print(head if len(list(book.log.read(0, head))) == head else -1, flush=True)
+"""
+
+
+def test_beside_readers_that_never_pause(book: Ledger, ledger_path: Path, tmp_path: Path) -> None:
+    """While one ledger replaces the other again and again, nobody sees anything between them."""
+    book.backup(tmp_path / "b.db")
+    book.close()
+    words = [sys.executable, "-c", READING, str(ledger_path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as reader:
+        assert reader.stdout is not None
+        reader.stdout.readline()
+        for _ in range(12):
+            restore(ledger_path, [tmp_path / "b.db"], replace=True, actor=ROOT)
+        assert reader.poll() is None
+        reader.kill()
+        assert {line.strip() for line in reader.stdout.read().splitlines()[:-1]} <= {"3", "4"}
+
+
+@pytest.mark.parametrize("lost", [(3, 4), (1, 2)])
+def test_a_ledger_with_a_gap(
+    book: Ledger, ledger_path: Path, tmp_path: Path, lost: tuple[int, int]
+) -> None:
+    """It is backed up and restored with its hole; where another source fills it, it is whole."""
+    for name in ("c", "d", "e"):
+        book.allocate(name, 1)
+    book.backup(tmp_path / "whole.db")
+    punch(ledger_path, lost, book.ledger_id())
+    left = rows(ledger_path)
+    with Ledger(str(ledger_path), actor=ROOT) as torn:
+        assert torn.backup(tmp_path / "b.db").problems == ()
+    assert rows(tmp_path / "b.db") == left
+    made = restore(tmp_path / "n.db", [tmp_path / "b.db"], actor=ROOT)
+    assert rows(tmp_path / "n.db")[: len(left)] == left
+    assert (made.ledger, made.restored.seq, made.problems) == (book.ledger_id(), 7, ())
+    restore(ledger_path, [tmp_path / "b.db", tmp_path / "whole.db"], replace=True, actor=ROOT)
+    assert [row.seq for row in rows(ledger_path)] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert book.verify().problems == ()
+    book.close()
+
+
+def test_mirrors_belong_to_the_ledger_in_its_place(
+    book: Ledger, ledger_path: Path, tmp_path: Path
+) -> None:
+    """A ledger restored elsewhere gives up the mirrors; in its place it goes on with them."""
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    with Ledger(str(ledger_path), actor=ROOT) as root:
+        root.mirror_add(str(mirror))
+    restore(tmp_path / "n.db", [mirror], actor=ROOT)
+    assert [row.kind for row in rows(tmp_path / "n.db")[4:]] == ["mirror.removed", "pool.drained"]
+    restore(ledger_path, [mirror], replace=True, actor=ROOT)
+    with Ledger(str(ledger_path), actor=ROOT) as root:
+        root.resume((Placed("s0"), Placed("s1")))
+    told = [event.hash for event in source_at(str(mirror)).events()]
+    assert told == [row.hash for row in rows(ledger_path)]
+    assert len(told) == 6
     book.close()
 
 
