@@ -26,6 +26,7 @@ CHILD = Path(__file__).with_name("howto_child.py")
 CHANCE = "k3v9x2qa"
 DIFFERS = {
     r"/home/\w+/(gpuledger-\d+)-\w{8}\b": rf"/tmp/\1-{CHANCE}",
+    r"\baside-\d{8}T\d{6}Z\b": "aside-20260701T090030Z",
     r"\b(head \d+):[0-9a-f]{16}\b": r"\1:9f3c2a71d05be846",
 }
 """What differs from run to run all the same, and what a page shows for it."""
