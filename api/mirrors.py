@@ -74,7 +74,7 @@ class Mirrors(Reports):
     def catch_up_mirrors(self) -> None:
         """Write what mirrors lack that can be written to, a turn after the other."""
         while self._allocator.batch(lambda batch: batch).lagging:
-            self.notices[:] = [one for one in self.notices if not one.startswith("the mirror ")]
+            pass
 
     def mirrors(self) -> tuple[list[Mirrored], Head]:
         """Where each mirror stands, and the log's head."""

@@ -203,16 +203,15 @@ class Reports(Proofs):
     def mind_the_mirrors(self) -> None:
         """Note which mirrors are not as they should be, of those that this user may read."""
         from gpuledger.replay.mirror_rows import mirrors_of
-        from gpuledger.replay.mirroring import trouble
+        from gpuledger.replay.mirroring import note
 
         directories = self.log.reading(mirrors_of)
         if directories:
             from gpuledger.mirrors import standings
 
             for one in standings(self, directories):
-                told = trouble(one) if one.trouble not in (None, "not_permitted") else None
-                if told is not None and told not in self.notices:
-                    self.notices.append(told)
+                if one.trouble != "not_permitted":
+                    note(self.notices, one)
 
     def _ask(self, ask: Callable[[Past], Answer]) -> Answer:
         """Ask the stores; where a row of them turns out not to fit, a replay of the log."""

@@ -110,10 +110,9 @@ class Mirror:
             return self._troubled(error, noted)
         finally:
             self._close()
-        lacks = noted.seq - self._seq
-        if lacks <= 0:
-            return Mirrored(self.directory, self._seq, sealed=sealed)
-        return Mirrored(self.directory, self._seq, "behind", "", lacks, sealed)
+        lacks = max(noted.seq - self._seq, 0)
+        trouble = "behind" if lacks else None
+        return Mirrored(self.directory, self._seq, trouble, "", lacks, sealed)
 
     def write(self, read: Read, before: Head, head: Head) -> Mirrored:
         """Write what it lacks of the log up to `head`, under the ledger's lock, synced to disk.
@@ -249,10 +248,13 @@ class Mirror:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(new)
         fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
-        self._tail = _Tail(fd, name, 0, b"", None)
-        with contextlib.suppress(PermissionError):  # a filesystem may know no modes
-            give(fd, stat.S_IMODE(found.st_mode), found.st_gid, uid=found.st_uid)
+        try:
+            with contextlib.suppress(PermissionError):  # a filesystem may know no modes
+                give(fd, stat.S_IMODE(found.st_mode), found.st_gid, uid=found.st_uid)
+        finally:
+            os.close(fd)
         os.rename(new, path)
+        self._tail = _Tail(os.open(path, os.O_RDWR | _FLAGS), name, 0, b"", None)
         sync(self.folder)
 
     def _seal_if_full(self) -> None:
@@ -276,7 +278,8 @@ class Mirror:
     def _close(self) -> None:
         tail, self._tail = self._tail, None
         if tail is not None:
-            os.close(tail.fd)
+            with contextlib.suppress(OSError):  # what counts is synced; a network may still fail
+                os.close(tail.fd)
 
     def _line(self, event: Event) -> bytes:
         return to_line(event, self._ledger) + b"\n"

@@ -25,7 +25,7 @@ from .errors import Refused
 from .facts import Tie
 from .fold import decode
 from .keeping import Keeping
-from .mirroring import trouble
+from .mirroring import note
 from .piece import WaitingPiece
 from .rebuilding import Rebuilt, rebuild
 from .refusal import REPEAT_US, Refusal
@@ -189,8 +189,7 @@ class Batch:
     def tell_mirrors(self) -> None:
         """After the turn: note what kept it from writing to the mirrors."""
         for one in self._turn.mirrored:
-            if one.trouble is not None:
-                self._keeping.notices.append(trouble(one))
+            note(self._keeping.notices, one)
 
     @property
     def lagging(self) -> bool:

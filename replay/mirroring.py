@@ -43,9 +43,9 @@ def _not_permitted(act: str, directory: str, actor: Actor, reason: str | None) -
 
 _TROUBLE = {
     "gone": "the mirror {directory} is not there ({why})",
-    "full": "the disk of the mirror {directory} is full",
+    "full": "the mirror {directory} lies on a disk that is full",
     "read_only": "the mirror {directory} lies on a disk that can only be read",
-    "not_permitted": "this user may not write to the mirror {directory} ({why})",
+    "not_permitted": "the mirror {directory} may not be written by this user ({why})",
     "failed": "the mirror {directory} cannot be written ({why})",
     "diverged": "the mirror {directory} is not of this ledger any more: {why}",
 }
@@ -55,8 +55,16 @@ _NEXT = (
 _DIVERGED = "; nothing is written to it: put it aside as evidence, and see gpuledger mirror check"
 
 
-def trouble(one: Mirrored) -> str:
-    """What is wrong with a mirror, and what to do."""
+def note(notices: list[str], one: Mirrored) -> None:
+    """Put what is wrong with a mirror among the notices, instead of what was said of it before."""
+    before = f"the mirror {one.directory} "
+    notices[:] = [told for told in notices if not told.startswith(before)]
+    if one.trouble is not None:
+        notices.append(_sentence(one))
+
+
+def _sentence(one: Mirrored) -> str:
+    """What is wrong, and what to do."""
     lacks = f"lacks {one.behind} event{'s' if one.behind > 1 else ''}"
     if one.trouble == "behind":
         told = f"the mirror {one.directory} {lacks}"
