@@ -19,7 +19,7 @@ import msgspec
 
 from .cloudevent import from_line, to_line
 from .descriptors import give
-from .errors import GpuledgerError, MirrorUnusable
+from .errors import GpuledgerError
 from .event import Event, Head
 from .failure import FAULTS
 from .folder import sync
@@ -31,6 +31,11 @@ AT_ONCE = 20_000
 """So many events that a mirror lacked from before are written in one turn."""
 
 _STRANGE = "it ends in what the log does not hold"
+
+PAD = 2**16
+"""A tail grows by zero bytes up to a multiple of this: a sync that need not note a new size costs
+half. They count as not written, and go when it is sealed.
+"""
 
 Read = Callable[[int, int], Iterator[Event]]
 """The log: the events with a seq above the first number, up to the second."""
@@ -53,6 +58,7 @@ class _Tail(msgspec.Struct):
     at: int
     torn: bytes
     last: Event | None
+    size: int = 0
 
 
 class Mirror:
@@ -172,7 +178,7 @@ class Mirror:
         end = read_end(fd)
         if end is None:
             raise Diverged(f"its segment {name} ends in a line that is no event")
-        tail.at, tail.torn = end.whole + len(end.torn), end.torn
+        tail.at, tail.torn, tail.size = end.whole + len(end.torn), end.torn, end.size
         if end.line:
             tail.last = self._last(end, read, name)
             self._seq = tail.last.seq
@@ -204,14 +210,15 @@ class Mirror:
             if self._tail is None:
                 self._begin(open_name(first))
             assert self._tail is not None
-            self._put(self._tail, b"".join(map(self._line, part)))
+            lines = b"".join(map(self._line, part))
+            self._put(self._tail, lines, full=not part[-1].seq % BLOCK)
             self._tail.last = part[-1]
             self._seq = part[-1].seq
             self._seal_if_full()
         if self._tail is not None and self._tail.torn:
             raise Diverged(_STRANGE)
 
-    def _put(self, tail: _Tail, lines: bytes) -> None:
+    def _put(self, tail: _Tail, lines: bytes, *, full: bool) -> None:
         """Write what is not there yet of `lines`, and sync it.
 
         What cannot be synced is taken back, so that the next writer writes it again: the system
@@ -219,12 +226,16 @@ class Mirror:
         """
         if not lines.startswith(tail.torn):
             raise Diverged(_STRANGE)
-        began, rest = tail.at, memoryview(lines)[len(tail.torn) :]
+        began, rest = tail.at, lines[len(tail.torn) :]
+        tail.at += len(rest)
+        if tail.at > tail.size and not full:
+            rest += bytes(-tail.at % PAD)
         try:
+            at = began
             while rest:
-                done = write_at(tail.fd, rest, tail.at)  # type: ignore[arg-type]
-                tail.at += done
-                rest = rest[done:]
+                done = write_at(tail.fd, rest, at)
+                at, rest = at + done, rest[done:]
+            tail.size = max(at, tail.size)
             getattr(os, "fdatasync", os.fsync)(tail.fd)
         except OSError:
             with contextlib.suppress(OSError):
@@ -268,7 +279,7 @@ class Mirror:
         assert tail is not None
         assert tail.last is not None
         if os.fstat(tail.fd).st_size > tail.at:
-            os.ftruncate(tail.fd, tail.at)  # zero bytes that a power cut left
+            os.ftruncate(tail.fd, tail.at)  # zero bytes, of ours or of a power cut
         os.fsync(tail.fd)
         self._close()
         sealed = sealed_name(tail.last.seq, tail.last.hash)
@@ -287,17 +298,3 @@ class Mirror:
 
 def _first(event: Event) -> int:
     return first_of(event.seq)
-
-
-def prepare(mirror: Mirror, read: Read, head: Head) -> None:
-    """Make the mirror's folder where its directory is there, and see that what lies in it is of
-    the log that ends at `head`. Raises MirrorUnusable.
-    """
-    try:
-        mirror.prepare()
-    except OSError as error:
-        told = troubled(mirror.directory, error, 0, 0)
-    else:
-        told = mirror.look(read, head)
-    if told.trouble not in (None, "behind"):
-        raise MirrorUnusable(mirror.directory, told.trouble or "", told.why)

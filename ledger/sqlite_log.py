@@ -148,7 +148,7 @@ class SqliteTurn:
 
         Raises MirrorUnusable.
         """
-        from .mirror import prepare
+        from .mirrored import prepare
 
         prepare(self._mirror_in(directory), self.read, self.head)
 

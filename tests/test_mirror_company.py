@@ -34,7 +34,8 @@ def start(path: Path, *words: object) -> subprocess.Popen[str]:
 
 
 def text(disk: Path) -> bytes:
-    return b"".join(path.read_bytes() for path in sorted(disk.glob("*/*.jsonl")))
+    parts = (path.read_bytes() for path in sorted(disk.glob("*/*.jsonl")))
+    return b"".join(parts).rstrip(b"\0")
 
 
 def lines(book: Ledger) -> bytes:
