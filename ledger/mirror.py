@@ -33,8 +33,8 @@ AT_ONCE = 20_000
 _STRANGE = "it ends in what the log does not hold"
 
 PAD = 2**16
-"""A tail grows by zero bytes up to a multiple of this: a sync that need not note a new size costs
-half. They count as not written, and go when it is sealed.
+"""A tail grows by zero bytes up to a multiple of this, so that most syncs need not note a new size.
+They count as not written, and go when it is sealed.
 """
 
 Read = Callable[[int, int], Iterator[Event]]
