@@ -31,7 +31,9 @@ EVENT = {
     "note": _("the lock file tells another head at seq {seq}: {detail}"),
     "foreign": _("seq {seq} is not the ledger's: seqs begin at 1"),
     "truncated": _("seq {seq} and what follows is missing: the checkpoint has {detail} events"),
-    "rewritten": _("the log is not what the checkpoint was made from: changed at or before {seq}"),
+    "rewritten": _(
+        "the log was rewritten at or before seq {seq}: it is not what the checkpoint was made from"
+    ),
     "unprovable": _("a gap begins at seq {seq}: whether the log extends the checkpoint is unknown"),
     "cut": _("seq {seq} was expected, the log ends at seq {detail}"),
     "expected": _("seq {seq} does not have the hash {detail} that was expected there"),
@@ -50,7 +52,7 @@ FILE = {
     "tree": _("the tree's stored hashes do not fit the log: {detail}"),
     "other_ledger": _("the checkpoint is of another ledger, {detail}"),
     "signature": _("the checkpoint is not signed by that key: {detail}"),
-    "fork": _("two checkpoints of this ledger tell different pasts: a fork"),
+    "fork": _("two checkpoints of {detail} tell different pasts: a fork"),
     "note": _("the note of the head in the lock file is wrong: {detail}"),
 }
 """Sentences about the file, where no single event is meant."""

@@ -121,7 +121,7 @@ class TreeCheck:
         fits = {anchor.origin for anchor, answer in answers if answer is None}
         rewritten = {anchor.origin for anchor, told in answers if told and told.what == REWRITTEN}
         if fits & rewritten or self._contradict():
-            self._problems.append(Problem(None, "fork"))
+            self._problems.append(Problem(None, "fork", f"gpuledger/{ledger}"))
         return bool(answers) and not found
 
     def _answer(self, anchor: Anchor, ledger: str) -> Problem | None:

@@ -27,6 +27,7 @@ CHANCE = "k3v9x2qa"
 DIFFERS = {
     r"/home/\w+/(gpuledger-\d+)-\w{8}\b": rf"/tmp/\1-{CHANCE}",
     r"\baside-\d{8}T\d{6}Z\b": "aside-20260701T090030Z",
+    r"\bgpuledger/[0-9a-f]{32}\b": "gpuledger/5b1f0c66d2a94e7f8f3a90c1e2d47b85",
     r"\b(head \d+):[0-9a-f]{16}\b": r"\1:9f3c2a71d05be846",
 }
 """What differs from run to run all the same, and what a page shows for it."""
