@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         NoHistory,
         NoSuchGroup,
         NotALedger,
+        NothingLeft,
         NotPermitted,
         OtherLedger,
         StorageFailed,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
         WaitedInVain,
     )
     from gpuledger.replay.facts import Card, Limits, Pool, Server
+    from gpuledger.salvaging import salvage
 
 __version__ = "0.2.0"
 
@@ -90,6 +92,7 @@ __all__ = [
     "NotEmpty",
     "NotPermitted",
     "NotWaiting",
+    "NothingLeft",
     "OtherLedger",
     "Pool",
     "ReasonNeeded",
@@ -106,6 +109,7 @@ __all__ = [
     "init",
     "open",
     "restore",
+    "salvage",
 ]
 
 # Where each name lives that is not an error of the ledger floor.
@@ -113,6 +117,7 @@ _HOMES = {
     "gpuledger.allocation": {"Allocation", "Released"},
     "gpuledger.handle": {"Ledger", "init", "open"},
     "gpuledger.recovery": {"restore"},
+    "gpuledger.salvaging": {"salvage"},
     "gpuledger.replay.facts": {"Card", "Limits", "Pool", "Server"},
     "gpuledger.replay.errors": {
         "AmbiguousTask",

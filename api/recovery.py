@@ -120,7 +120,7 @@ def backup(log: SqliteLog, file: str, *, over: bool = False) -> BackedUp:
     with making(file), part_of(file, over=over) as part:
         with staged(part.path, log.read(0, head.seq), STORES, like, wal=False) as turn:
             keep(turn)
-        verified = _verified(part.path, noted)
+        verified = verified_file(part.path, noted)
         part.put()
     return BackedUp(file, verified.events, Head(verified.seq, verified.hash, head.at),
                     verified.problems)  # fmt: skip
@@ -164,7 +164,7 @@ def restore(
             lost, differs = _missing(site, turn, name)
             drained = hold_back(turn, actor, reason, apart=not (replace or _remembered(site, name)))
             head = turn.head
-        verified = _verified(site.new, None, against)
+        verified = verified_file(site.new, None, against)
         behind = _behind(verified.problems, restored.seq)
         if behind and not force:
             first = behind[0]
@@ -268,9 +268,10 @@ def _behind(problems: Sequence[Problem], restored: int) -> list[Problem]:
     return [*left, *(Problem(restored + 1, "truncated", str(one.seq)) for one in short)]
 
 
-def _verified(
-    path: str, noted: Note | Unreadable | None, against: Sequence[Anchor] = ()
+def verified_file(
+    path: str, noted: Note | Unreadable | None = None, against: Sequence[Anchor] = ()
 ) -> Verified:
+    """Verify the file at `path`, which nobody writes, against what was `noted` and signed."""
     still = _Still(path)
     try:
         return verify(still, noted, None, against)

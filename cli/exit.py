@@ -33,6 +33,7 @@ BY_CODE = {
     "damaged": FAILED,
     "broken_chain": FAILED,
     "lost_tail": FAILED,
+    "nothing_left": FAILED,
     "bad_request": USAGE,
     "reason_needed": USAGE,
     "no_such_task": UNKNOWN_NAME,

@@ -45,6 +45,7 @@ COMMANDS = {
     "backup": ("backup", "A verified copy of the whole record in one file."),
     "restore": ("restore", "Make a ledger again from backups, exports and mirrors."),
     "mirror": ("mirror", "A second copy of the record that grows with it."),
+    "salvage": ("salvage", "Get back all that a damaged ledger still holds."),
     "rebuild": ("rebuild", "Make snapshot and projections anew from the log."),
     "keys": ("keys", "The key that checkpoints are signed with."),
     "completion": ("completion", "What a shell needs to complete commands."),
@@ -64,7 +65,7 @@ SECTIONS = {
     ),
     "The past": ("history", "audit"),
     "The pool": ("init", "pool", "drain", "resume", "reset"),
-    "The record": ("import", "export", "backup", "restore", "mirror", "rebuild", "keys"),
+    "The record": ("import", "export", "backup", "restore", "salvage", "mirror", "rebuild", "keys"),
     "The shell": ("completion",),
 }
 EXAMPLES = """

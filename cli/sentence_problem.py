@@ -64,6 +64,11 @@ MENDED_BY_REBUILD = frozenset({"snapshot", "piece", "holdings", "capacity", "tre
 NOT_THE_LEDGER = frozenset({"signature", "other_ledger"})
 """What is found in the checkpoints that were given, and says nothing of the ledger."""
 
+HARMED = frozenset(
+    {"unreadable", "missing", "type", "hash", "prev", "broken_chain", "index", "tail", "schema"}
+)
+"""What damage to the file does, of which salvage makes one that is whole."""
+
 
 def problem_sentence(problem: Problem) -> str:
     """One whole sentence about a problem, without a full stop."""
@@ -96,4 +101,6 @@ def next_step(problems: tuple[Problem, ...]) -> str:
         return _("gpuledger rebuild makes them anew from the log")
     if all(problem.what in NOT_THE_LEDGER for problem in problems):
         return _("see that checkpoint, key and ledger belong together")
+    if any(problem.what in HARMED for problem in problems):
+        return _("gpuledger salvage gets back what can be had; let nothing write to it before")
     return _("put the ledger, its -wal and its lock file aside together before anything writes")

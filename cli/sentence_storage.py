@@ -8,6 +8,9 @@ from .printable import printable
 from .said import Facts, Said
 from .words import _
 
+_ONCE_ONE = ("a file that is no database", "an empty file")
+"""What a ledger is taken for once its first page is gone, or all of it."""
+
 
 def _missing(facts: Facts) -> Said:
     return Said(
@@ -38,12 +41,14 @@ def _exists(facts: Facts) -> Said:
 
 
 def _not_a_ledger(facts: Facts) -> Said:
-    return Said(
-        _("{path} is no ledger but {found}").format(
-            path=facts.text("path"), found=_(facts.text("found"))
-        ),
-        _("name the file of a ledger with --ledger FILE"),
-    )
+    path, found = facts.text("path"), facts.text("found")
+    step = _("name the file of a ledger with --ledger FILE")
+    if found in _ONCE_ONE:
+        step = _(
+            "name the file of a ledger with --ledger FILE; if it was one, gpuledger salvage {path}"
+            " -o NEW gets back what can be had"
+        ).format(path=path)
+    return Said(_("{path} is no ledger but {found}").format(path=path, found=_(found)), step)
 
 
 def _newer(facts: Facts) -> Said:
@@ -104,11 +109,11 @@ def _storage(facts: Facts) -> Said:
     )
 
 
-def _aside() -> str:
+def _salvage(facts: Facts) -> str:
     return _(
-        "gpuledger audit verify tells more; put the ledger, its -wal and its lock file aside"
-        " together before anything else is written"
-    )
+        "gpuledger audit verify tells more, and gpuledger salvage {path} -o NEW gets back what can"
+        " be had, from mirrors and backups too; let nothing else write to it before"
+    ).format(path=facts.text("path") or "LEDGER")
 
 
 def _ledger(facts: Facts) -> str:
@@ -118,7 +123,7 @@ def _ledger(facts: Facts) -> str:
 def _damaged(facts: Facts) -> Said:
     return Said(
         _("{ledger} is damaged: {why}").format(ledger=_ledger(facts), why=facts.text("why")),
-        _aside(),
+        _salvage(facts),
     )
 
 
@@ -127,7 +132,7 @@ def _broken(facts: Facts) -> Said:
         _("event {seq} of {ledger} does not hold: {why}").format(
             seq=facts.text("seq"), ledger=_ledger(facts), why=facts.text("why")
         ),
-        _aside(),
+        _salvage(facts),
     )
 
 
@@ -141,7 +146,14 @@ def _lost(facts: Facts) -> Said:
             "{ledger} has lost events {first} to {last}, which were written and acknowledged",
             last - first + 1,
         )
-    return Said(sentence.format(ledger=_ledger(facts), first=first, last=last), _aside())
+    return Said(sentence.format(ledger=_ledger(facts), first=first, last=last), _salvage(facts))
+
+
+def _nothing(facts: Facts) -> Said:
+    return Said(
+        _("no event of {ledger} is left").format(ledger=_ledger(facts)),
+        _("name its mirrors with --mirror DIR and its backups with --backup FILE"),
+    )
 
 
 def _locked(facts: Facts) -> Said:
@@ -212,10 +224,10 @@ def _does_not_extend(facts: Facts) -> Said:
 
 def _other_ledger(facts: Facts) -> Said:
     return Said(
-        _("{path} is of the ledger {found}, and what is restored is {expected}").format(
+        _("{path} is of the ledger {found}, and what is made again is {expected}").format(
             path=facts.text("path"), found=facts.text("found"), expected=facts.text("expected")
         ),
-        _("name sources of one ledger, or say that it is meant with --force --reason TEXT"),
+        _("name copies of one ledger; restore takes another with --force --reason TEXT"),
     )
 
 
@@ -263,6 +275,7 @@ BY_CODE: Mapping[str, Callable[[Facts], Said]] = {
     "damaged": _damaged,
     "broken_chain": _broken,
     "lost_tail": _lost,
+    "nothing_left": _nothing,
     "lock_timeout": _locked,
     "key_reused": _key,
     "head_moved": _moved,

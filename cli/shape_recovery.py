@@ -1,4 +1,4 @@
-"""The JSON documents of backup and restore."""
+"""The JSON documents of backup, restore and salvage."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from .timetext import utc_text
 
 if TYPE_CHECKING:
     from ..recovery import BackedUp, Restored
+    from ..salvaging import Salvaged
 
 
 def backup(made: BackedUp) -> Document:
@@ -54,5 +55,43 @@ def restored(made: Restored) -> Document:
         "unlinked": made.unlinked,
         "beyond": made.beyond,
         "behind": [problem(one) for one in made.behind],
+        "problems": [problem(one) for one in made.problems],
+    }
+
+
+def salvaged(made: Salvaged) -> Document:
+    """`salvage`: what is in the new ledger, which seqs are lost, and what was left out."""
+    return {
+        "path": made.path,
+        "ledger": made.ledger,
+        "head": head(made.head),
+        "recovered": made.recovered,
+        "missing": made.missing,
+        "lost": [
+            {
+                "first": hole.first,
+                "last": hole.last,
+                "from": None if hole.from_us is None else utc_text(hole.from_us),
+                "to": None if hole.to_us is None else utc_text(hole.to_us),
+            }
+            for hole in made.lost
+        ],
+        "gap": made.gap,
+        "sources": [
+            {
+                "path": one.path,
+                "events": one.events,
+                "alone": one.alone,
+                "skipped": one.skipped,
+            }
+            for one in made.helped
+        ],
+        "forked": [
+            {"seq": event.seq, "hash": event.hash.hex(), "at": utc_text(event.at)}
+            for event in made.forked
+        ],
+        "unfinished": made.unfinished,
+        "head_known": made.noted,
+        "unreadable_bytes": made.unreadable,
         "problems": [problem(one) for one in made.problems],
     }

@@ -11,7 +11,8 @@ GpuledgerError
 ├── StorageFailed          disk full, I/O error                          74
 ├── Damaged                the record does not hold together              1
 │   ├── BrokenChain        an event that does not link or decode          1
-│   └── LostTail           the log is behind its own note                 1
+│   ├── LostTail           the log is behind its own note                 1
+│   └── NothingLeft        no event can be had from it any more           1
 ├── LockTimeout            somebody holds the ledger too long            75
 ├── KeyReused              a retry key with another request               5
 ├── HeadMoved              the log ends elsewhere (replicated logs only)   4
@@ -169,6 +170,15 @@ class LostTail(Damaged):
         self.facts.update(first=first, last=last)
         self.first = first
         self.last = last
+
+
+class NothingLeft(Damaged):
+    """Nothing of the ledger at `path` is left: no event, in it or in any copy that was named."""
+
+    code = "nothing_left"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, "no event is left")
 
 
 class LockTimeout(GpuledgerError):

@@ -238,6 +238,26 @@ def test_what_is_mirrored(ask: Asker, tmp_path: Path) -> None:
     assert ask("mirror-list", "mirror", "list")["mirrors"][0]["state"] == "diverged"
     ask("mirror-remove", "mirror", "remove", disk)
     ask("error", "mirror", "remove", disk, code=3)
+
+
+def test_what_gets_a_damaged_one_back(
+    ask: Asker, ledger_path: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    """Salvage, of copies alone, with an event lost between them and one of another branch."""
+    ask("init", "init")
+    ask("backup", "backup", tmp_path / "b.db")
+    ask("allocate", "allocate", "a", "1")
+    ask("backup", "backup", tmp_path / "old.db")
+    ask("restore", "restore", tmp_path / "b.db", "--replace")
+    ask("resume", "resume", "gpu-server-0")
+    ask("allocate", "allocate", "b", "1", "--on", "gpu-server-0")
+    lines = tmp_path / "later.jsonl"
+    lines.write_text(run_cli("--ledger", ledger_path, "export", "--after", "2").stdout)
+    ledger_path.write_bytes(b"something else")
+    copies = ("--backup", tmp_path / "old.db", "--backup", lines)
+    told = ask("salvage", "salvage", ledger_path, "-o", tmp_path / "n.db", *copies, code=1)
+    assert [(one["first"], one["last"]) for one in told["lost"]] == [(2, 2)]
+    assert [one["seq"] for one in told["forked"]] == [2]
     every_key_counts(ask)
 
 

@@ -80,6 +80,7 @@ CASES: list[GpuledgerError] = [
     L.BrokenChain("", "hash", 7),
     L.LostTail("x.db", "the log ends too early", first=7, last=9),
     L.LostTail("x.db", "the log ends too early", first=9, last=9),
+    L.NothingLeft("x.db"),
     L.LockTimeout("x.db", 60.0, pid=7, host="h", user="ada", since_us=0),
     L.LockTimeout("x.db", 0.5),
     L.KeyReused("k", 7),

@@ -47,6 +47,7 @@ PLACEHOLDERS = (
     (r"(?m)^users = \[.*\]$", 'users = ["<me>"]'),
     (r'uid:\d+|(?<="uid": )\d+|(?<="uid":)\d+', "<uid>"),
     (r"\b(held for|took +) ?(?:\d+m)?\d[\d.]* ?s\b", r"\1 <time>"),
+    (r"(?<= )(?:\d+m)?\d+s\?", "<time>?"),
     (r"(take it back: .*--lease )\S+", r"\1<time>"),
     (r", in \d+[hdm]\d\d[ms]?\b", ", in <time>"),
     (r"<time>( +)\d+h\d\dm$", r"<time>\1<time>"),
