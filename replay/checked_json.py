@@ -33,7 +33,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
-_spell = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+_spell = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, check_circular=False
+).encode
 _short = json.JSONDecoder(parse_float=_refuse, parse_constant=_refuse).decode
 _long = json.JSONDecoder(
     object_pairs_hook=_once, parse_float=_refuse, parse_constant=_refuse, parse_int=_bounded

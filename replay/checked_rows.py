@@ -6,47 +6,29 @@ holders are counted in a dictionary.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from typing import Any
 
-import msgspec
-
 from ..ledger.note import Note, Unreadable
 from .checked_gaps import NamedGaps
 from .checked_json import strictly, text
+from .checked_reading import Raw, Row
+from .checked_runs import RunCheck
 from .gap import Hole
 from .problem import Problem
 
 DIGITS = 16
 
 
-class Row(msgspec.Struct, frozen=True, gc=False):
-    """A row as it lies in the file, texts as bytes; a damaged file may hold any type anywhere."""
-
-    seq: int
-    at: Any
-    kind: Any
-    version: Any
-    actor: Any
-    key: Any
-    data: Any
-    prev: Any
-    hash: Any
-
-    @property
-    def seq_text(self) -> str:
-        """The seq as text, for messages."""
-        return str(self.seq)
-
-
 class ChainCheck:
     """Goes along the rows; `problems` gathers what is wrong, `seq` and `hash` are the head so
     far, `gaps` the stretches that are lost, as `named` says, and `crossed` the one that lies
-    before the row checked last.
+    before the row checked last. Of the events with the seqs in `asked` the hashes are kept.
     """
 
-    def __init__(self, named: NamedGaps) -> None:
+    def __init__(self, named: NamedGaps, asked: Collection[int] = ()) -> None:
         self.problems: list[Problem] = []
         self.seq = 0
         self.hash = bytes(32)
@@ -54,18 +36,35 @@ class ChainCheck:
         self.ledger = ""
         self._also = self.hash
         self._at = 0
+        self._asked = asked
         self._hashes: dict[int, bytes] = {}
+        self._runs = RunCheck()
         self.gaps: list[Hole] = []
         self.crossed: Hole | None = None
         self._named = named
         self._doubtful: set[int] = set()
         self._holders: dict[tuple[Any, Any], int] = {}
         self._grants: dict[int, list[tuple[Any, Any]]] = {}
-        self._data: Any = None
 
-    def check(self, row: Row) -> None:
-        """Check one row against the one before."""
-        self._data = None
+    def check_run(self, rows: Sequence[Raw]) -> list[Any] | None:
+        """Check rows at once, and return what the data of each says.
+
+        None, and nothing is changed, where there are none or something is wrong with them.
+        """
+        values = self._runs.values(rows, self.seq, self._at, self.hash) if rows else None
+        if values is None:
+            return None
+        first = self.seq + 1
+        self.seq, self._at, *_, self.hash, _ = rows[-1]
+        self._also, self.crossed = self.hash, None
+        self.count += len(rows)
+        self._hashes |= {
+            seq: rows[seq - first][8] for seq in self._asked if first <= seq <= self.seq
+        }
+        return values
+
+    def check(self, row: Row) -> Any:  # noqa: ANN401 - any JSON value
+        """Check one row against the one before, and return what its data says."""
         self.crossed = None
         self._missing(row.seq)
         self.count += 1
@@ -75,62 +74,69 @@ class ChainCheck:
         if not (blobs and numbers):
             self._say(row, "type")
             self._advance(row, b"")
-            return
+            return None
         if row.prev not in (self.hash, self._also):
             self._say(row, "prev")
         if row.at < self._at:
             self._say(row, "at")
-        computed = self._check_bytes(row)
+        data, computed = self._check_bytes(row)
         if computed != row.hash:
             self._say(row, "hash")
         self._advance(row, computed)
+        return data
 
-    def _check_bytes(self, row: Row) -> bytes:
-        """The row's hash, made anew from its fields; says where the data is not canonical."""
+    def _check_bytes(self, row: Row) -> tuple[Any, bytes]:
+        """What the data says, and the row's hash, made anew from its fields; says where the data
+        is not canonical.
+        """
         try:
             data = strictly(row.data)
         except (ValueError, RecursionError):
             self._say(row, "canonical")
             data = None
-        self._data = data
         try:
             key = "null" if row.key is None else text(row.key.decode())
             kind, actor = text(row.kind.decode()), text(row.actor.decode())
         except UnicodeDecodeError:
-            return b""
+            return data, b""
         front = f"[1,{row.seq},{row.at},{kind},{row.version},{actor},{key},".encode()
-        return sha256(b"\0" + front + row.data + b',"' + row.prev.hex().encode() + b'"]').digest()
+        covered = b"\0" + front + row.data + b',"' + row.prev.hex().encode() + b'"]'
+        return data, sha256(covered).digest()
 
-    def book(self, row: Row, *, void: bool) -> None:
+    def book(self, seq: int, kind: Any, data: Any, *, void: bool) -> None:  # noqa: ANN401
         """Who holds what, in a dictionary: no GPU has two holders, what is void changes nothing.
 
         To be called after `check`; data that is no such record is named by whoever decodes it.
         """
-        data, self._data = self._data, None
         if not isinstance(data, dict):
             return
-        if row.seq == 1:
+        if seq == 1:
             self.ledger = str(data.get("ledger", ""))
         with suppress(TypeError, AttributeError, KeyError):
-            if row.kind == b"allocation.granted":
-                self._take(row, data.get("servers", []), void=void)
+            if kind == b"allocation.granted":
+                self._take(seq, data.get("servers", []), void=void)
             if not void:
-                for one in data.get("extensions", []):
+                for one in data.get("extensions", ()):
                     self._doubtful.discard(one["allocation"])  # it runs
-                for ended in [*data.get("allocations", []), *data.get("ended", [])]:
-                    for one in self._grants.pop(ended, []):
+                for ended in (*data.get("allocations", ()), *data.get("ended", ())):
+                    for one in self._grants.pop(ended, ()):
                         self._holders.pop(one, None)
 
-    def _take(self, row: Row, shares: list[dict[str, Any]], *, void: bool) -> None:
+    def _take(self, seq: int, shares: list[dict[str, Any]], *, void: bool) -> None:
         taken = [(share.get("server"), gpu) for share in shares for gpu in share.get("gpus", [])]
-        for held_by in {self._holders.get(one, 0) for one in taken} & self._doubtful:
+        if self._doubtful:
+            self._doubt({self._holders.get(one, 0) for one in taken})
+        if len(set(taken)) < len(taken) or any(one in self._holders for one in taken):
+            self.problems.append(Problem(seq, "double"))
+        elif not void:
+            self._holders.update(dict.fromkeys(taken, seq))
+            self._grants[seq] = taken
+
+    def _doubt(self, holders: set[int]) -> None:
+        """Let those go who hold what was granted anew, where a gap may hide their end."""
+        for held_by in holders & self._doubtful:
             for one in self._grants.pop(held_by, []):  # it ended in a gap
                 self._holders.pop(one, None)
-        if len(set(taken)) < len(taken) or any(one in self._holders for one in taken):
-            self._say(row, "double")
-        elif not void:
-            self._holders.update(dict.fromkeys(taken, row.seq))
-            self._grants[row.seq] = taken
 
     def _missing(self, seq: int) -> None:
         if seq <= self.seq + 1:
@@ -156,7 +162,8 @@ class ChainCheck:
         self.seq, self._at = row.seq, row.at if isinstance(row.at, int) else self._at
         self.hash = row.hash if isinstance(row.hash, bytes) else b""
         self._also = computed
-        self._hashes[row.seq] = self.hash
+        if row.seq in self._asked:
+            self._hashes[row.seq] = self.hash
 
     def _say(self, row: Row, what: str) -> None:
         self.problems.append(Problem(row.seq, what))

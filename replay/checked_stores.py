@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-import msgspec
-
 from ..ledger.errors import GpuledgerError
 from .checked_json import canonical
 from .checked_tables import table_problems
+from .checked_words import Flat, spelled
 from .fold import FOLD_VERSION
-from .holding import Effects
+from .holding import Capacity, Effects, Holding
 from .piece import Piece
 from .problem import Problem
 from .snapshot_store import Header, Misfit
@@ -26,7 +25,9 @@ if TYPE_CHECKING:
 
 Found = TypeVar("Found")
 RUN = 2_000
-Stored = tuple[int, bytes, bytes]
+Stored = tuple[int, bytes, bytes, Any, Any]
+"""A row: its number, its value, its digest, and what it is found by."""
+_holding, _capacity = Flat(Holding), Flat(Capacity)
 
 
 class Reading(Protocol):
@@ -35,11 +36,6 @@ class Reading(Protocol):
     def reading(self, ask: Callable[[sqlite3.Connection], Found], /) -> Found:
         """Run `ask` in one read transaction."""
         ...
-
-
-def spelled(record: object) -> bytes:
-    """The canonical JSON of a record, by the verifier's own encoder."""
-    return canonical(msgspec.to_builtins(record))
 
 
 def _header(conn: sqlite3.Connection) -> Header | None:
@@ -117,16 +113,16 @@ class StoreCheck:
         if header is None or seq > header.seq:
             return
         for holding in effects.closed:
-            columns = canonical([holding.server, holding.end])
-            self._compare("holdings", spelled(holding), columns)
+            columns = holding.server.encode(), holding.end
+            self._compare("holdings", _holding(holding), columns)
         for capacity in effects.capacity:
-            self._compare("capacity", spelled(capacity), b"")
+            self._compare("capacity", _capacity(capacity), (None, None))
         if seq == header.seq:
             self._compare_pieces(header, pieces)
             if header.hash != link:
                 self._problems.append(Problem(None, "snapshot", f"the hash at seq {seq}"))
 
-    def _compare(self, table: str, value: bytes, columns: bytes) -> None:
+    def _compare(self, table: str, value: bytes, columns: tuple[object, object]) -> None:
         """The next stored row must be this one; a hole, a change and a wrong digest are named."""
         self._number[table] += 1
         number = self._number[table]
@@ -141,7 +137,7 @@ class StoreCheck:
         if stored is None or stored[0] > number:
             self._problems.append(Problem(None, table, f"row {number} is missing"))
             return
-        if stored[1] != value + columns or stored[2] != digest:
+        if stored != (number, value, digest, *columns) or type(stored[4]) is not type(columns[1]):
             self._problems.append(Problem(None, table, f"row {number} was changed"))
         self._next(table)
 
@@ -200,23 +196,20 @@ def _text(found: bytes | None) -> str:
 
 
 def _stored(log: Reading, table: str) -> Iterator[Stored]:
-    """The stored rows in runs: number, value with its indexed columns, digest."""
+    """The stored rows in runs."""
     columns = "CAST(server AS BLOB), ended" if table == "holdings" else "NULL, NULL"
     last = -(2**63)
     while True:
         after = last
 
-        def ask(conn: sqlite3.Connection) -> list[tuple[int, bytes, bytes, Any, Any]]:
+        def ask(conn: sqlite3.Connection) -> list[Stored]:
             return conn.execute(
                 f"SELECT n, CAST(value AS BLOB), digest, {columns} FROM {table}"  # noqa: S608 - two fixed names
                 " WHERE n > ? ORDER BY n LIMIT ?", (after, RUN),  # noqa: B023 - runs at once
             ).fetchall()  # fmt: skip
 
         rows = log.reading(ask)
-        for number, value, digest, server, ended in rows:
-            end = ended if isinstance(ended, int) else None
-            shown = b"" if server is None else canonical([_text(server), end])
-            yield number, (value or b"") + shown, digest
+        yield from rows
         if len(rows) < RUN:
             return
         last = rows[-1][0]

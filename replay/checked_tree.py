@@ -6,7 +6,7 @@ the stored rows and against checkpoints.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Found = TypeVar("Found")
 TILE = 8
+WIDTH = 1 << TILE
 REWRITTEN = "rewritten"
 EMPTY = sha256(b"").digest()
 
@@ -69,29 +70,47 @@ class TreeCheck:
         """
         if crossed is not None:
             self._cross(crossed, known)
-        self._take(leaf)
+        self._put(leaf, 0)
 
     def _cross(self, hole: Hole, known: Mapping[int, bytes]) -> None:
         lost = [known.get(seq) for seq in range(hole.first, hole.last)]
         whole = [one for one in (*lost, hole.after) if one is not None]
         if len(whole) == len(lost) + 1:
             for one in whole:
-                self._take(one)
+                self._put(one, 0)
             return
         self._ends[self._first] = hole.first
         self._first, self._edge, self._size = hole.last + 1, [], 0
         self._trees[self._first] = {0: EMPTY}
 
-    def _take(self, leaf: bytes) -> None:
-        found, size, height = leaf, self._size, 0
+    def follow_run(self, leaves: Sequence[bytes]) -> None:
+        """Take the next leaves at once, no gap between them: whole tiles where they are full and
+        no root inside them is asked for.
+        """
+        at = 0
+        while at < len(leaves):
+            end = self._size + WIDTH
+            whole = at + WIDTH <= len(leaves) and not self._size % WIDTH
+            if whole and self._sizes.isdisjoint(range(self._size + 1, end)):
+                self._put(_complete(leaves[at : at + WIDTH]), TILE)
+                at += WIDTH
+            else:
+                self._put(leaves[at], 0)
+                at += 1
+
+    def _put(self, found: bytes, height: int) -> None:
+        """Take the root of the next 2**height leaves."""
+        size = self._size >> height
+        self._size += 1 << height
+        if height:
+            self._compare(height // TILE, size, found)
         while size & 1:
             found = sha256(b"\1" + self._edge.pop() + found).digest()
             size >>= 1
             height += 1
-            if not height % TILE and self._first == 1:
+            if not height % TILE:
                 self._compare(height // TILE, size, found)
         self._edge.append(found)
-        self._size += 1
         if self._size in self._sizes:
             self._trees[self._first][self._size] = self._root()
 
@@ -103,6 +122,11 @@ class TreeCheck:
         return found
 
     def _compare(self, level: int, n: int, found: bytes) -> None:
+        """Hold a stored row against the root that it should have; only a tree from seq 1 on has
+        any.
+        """
+        if self._first != 1:
+            return
         stored = self._stored.pop((level, n), None)
         if stored is None and n > self._last.get(level, -1):
             return  # not saved yet, or none of that level is
@@ -144,6 +168,14 @@ class TreeCheck:
         return any(
             kept.setdefault((one.origin, one.size), one.root) != one.root for one in self._anchors
         )
+
+
+def _complete(hashes: Sequence[bytes]) -> bytes:
+    """The root above as many hashes as a tile has."""
+    while len(hashes) > 1:
+        pairs = zip(hashes[::2], hashes[1::2], strict=True)
+        hashes = [sha256(b"\1" + left + right).digest() for left, right in pairs]
+    return hashes[0]
 
 
 def _first_of(origin: str, ledger: str) -> int:

@@ -7,20 +7,18 @@ one bad record never hides the rest. It reads in runs up to a fixed head.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable, Iterable
-from contextlib import suppress
-from itertools import pairwise
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..ledger.errors import BrokenChain, GpuledgerError, UnknownEvent
+from ..ledger.errors import BrokenChain, UnknownEvent
 from ..ledger.event import Event
-from ..ledger.format import EVENTS_KEYS, OURS
+from ..ledger.format import OURS
 from ..ledger.note import Note, Unreadable
 from .checked_gaps import NamedGaps
-from .checked_rows import ChainCheck, Row
+from .checked_reading import Checked, Raw, before_the_first, last_seq, run, whole_run
+from .checked_rows import ChainCheck
 from .checked_stores import StoreCheck
 from .checked_tree import Anchor, TreeCheck
 from .fold import VOID, fold
@@ -31,9 +29,6 @@ from .problem import Problem
 
 if TYPE_CHECKING:
     import sqlite3
-
-Found = TypeVar("Found")
-RUN = 2_000
 
 
 class Verified(msgspec.Struct, frozen=True):
@@ -56,14 +51,6 @@ class Verified(msgspec.Struct, frozen=True):
         return not self.problems
 
 
-class Checked(Protocol):
-    """What a verification reads."""
-
-    def reading(self, ask: Callable[[sqlite3.Connection], Found], /) -> Found:
-        """Run `ask` in one read transaction."""
-        ...
-
-
 def verify(
     log: Checked,
     note: Note | Unreadable | None,
@@ -79,19 +66,29 @@ def verify(
     Returns every problem found; raises only where the file cannot be read at all.
     """
     named = NamedGaps(log)
-    chain = ChainCheck(named)
+    asked = {note.seq} if isinstance(note, Note) else set[int]()
+    chain = ChainCheck(named, asked if expect is None else {*asked, expect[0]})
     replaying = _Replaying(log, chain.problems)
     tree = TreeCheck(log, anchors, chain.problems)
     chain.problems += log.reading(schema_problems)
-    head = named.head = log.reading(_last_seq)
-    chain.problems += _before_the_first(log)
+    head = named.head = log.reading(last_seq)
+    chain.problems += before_the_first(log)
     after = 0
     while after < head:
-        rows, after = _run(log, after, head, chain)
+        whole = whole_run(log, after, head)
+        values = chain.check_run(whole)
+        if values is not None:
+            after = chain.seq
+            tree.follow_run([row[8] for row in whole])
+            for raw, data in zip(whole, values, strict=True):
+                chain.book(raw[0], raw[2], data, void=replaying.follow(_event(raw), None))
+            continue
+        rows, after = run(log, after, head, chain.problems)
         for row in rows:
-            chain.check(row)
+            data = chain.check(row)
             tree.follow(chain.hash, chain.crossed, named.known)
-            chain.book(row, void=replaying.follow(row, chain.crossed))
+            void = replaying.follow(_event(msgspec.structs.astuple(row)), chain.crossed)
+            chain.book(row.seq, row.kind, data, void=void)
     chain.finish(max(head, 1))
     replaying.finish()
     chain.check_note(note)
@@ -102,110 +99,6 @@ def verify(
         chain.count, chain.seq, chain.hash, tuple(dict.fromkeys(chain.problems)), anchored,
         tuple(chain.gaps),
     )  # fmt: skip
-
-
-def _last_seq(conn: sqlite3.Connection) -> int:
-    row = conn.execute("SELECT max(seq) FROM events").fetchone()
-    return max(row[0] or 0, 0)
-
-
-def _before_the_first(log: Checked) -> list[Problem]:
-    """Rows below seq 1, where no event can be."""
-    ask = "SELECT seq FROM events WHERE seq < 1 ORDER BY seq LIMIT ?"
-    with suppress(GpuledgerError):  # Where the run from seq 1 on cannot be read either.
-        rows = log.reading(lambda conn: conn.execute(ask, (RUN,)).fetchall())
-        return [Problem(seq, "foreign") for (seq,) in rows]
-    return []
-
-
-def _run(log: Checked, after: int, head: int, chain: ChainCheck) -> tuple[list[Row], int]:
-    """The next rows as they lie in the file, and up to which seq they reach.
-
-    One by one where the stretch is damaged; a damaged page may also tell its rows in any order.
-    """
-    try:
-        rows = log.reading(lambda conn: _rows(conn, after, head, chain.problems))
-    except GpuledgerError:
-        return _one_by_one(log, after, head, chain)
-    seqs = [after, *(row.seq for row in rows)]
-    if any(later <= earlier for earlier, later in pairwise(seqs)):
-        return _one_by_one(log, after, head, chain)
-    return rows, seqs[-1] if rows else head
-
-
-def _one_by_one(log: Checked, after: int, head: int, chain: ChainCheck) -> tuple[list[Row], int]:
-    """A damaged stretch: the rows that can be read, and up to which seq it was tried.
-
-    From each seq to the next that exists, since a forged one may lie 2**63 away.
-    """
-    found: list[Row] = []
-    blind = 0
-    for _ in range(RUN):
-        seq = _next_seq(log, after, head)
-        if seq is None:
-            return found, head
-        blind += seq == 0
-        after = seq or after + 1
-        try:
-            rows = log.reading(lambda conn: _rows(conn, after - 1, after, chain.problems))  # noqa: B023 - runs at once
-        except GpuledgerError:
-            chain.problems.append(Problem(after, "unreadable"))
-        else:
-            found += [row for row in rows if row.seq == after][:1]
-    return found, after if blind < RUN else _next_light(log, after, head)
-
-
-def _next_seq(log: Checked, after: int, head: int) -> int | None:
-    """The least seq beyond `after`, None where there is none, 0 where that cannot be read."""
-    ask = "SELECT seq FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT 1"
-    try:
-        row = log.reading(lambda conn: conn.execute(ask, (after, head)).fetchone())
-    except GpuledgerError:
-        return 0
-    if row is None:
-        return None
-    return int(row[0]) if after < row[0] <= head else 0
-
-
-def _next_light(log: Checked, after: int, head: int) -> int:
-    """From where on seqs can be looked for again, by steps that double and then halve."""
-    step = 1
-    while after + step < head and _next_seq(log, after + step, head) == 0:
-        step = min(step * 2, head - after)
-    steps = range(step)
-    return after + bisect_left(steps, True, key=lambda one: _next_seq(log, after + one, head) != 0)
-
-
-TYPES = ("texttexttexttext", "texttexttextnull")
-"""What the texts of a row are: a damaged byte can make one a blob of the same bytes."""
-
-_READ = (
-    "SELECT seq, at, CAST(kind AS BLOB), version, CAST(actor AS BLOB), CAST(key AS BLOB),"
-    " CAST(data AS BLOB), prev, hash,"
-    " EXISTS (SELECT 1 FROM events AS e WHERE e.seq = events.seq),"
-    " key IS NULL OR EXISTS (SELECT 1 FROM events AS e INDEXED BY events_keys"
-    "  WHERE e.actor = events.actor AND e.key = events.key AND e.key IS NOT NULL"
-    "  AND e.seq = events.seq),"
-    " typeof(kind) || typeof(actor) || typeof(data) || typeof(key)"
-    " FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
-)
-
-
-def _rows(conn: sqlite3.Connection, after: int, upto: int, problems: list[Problem]) -> list[Row]:
-    """Rows with their texts as bytes: a flipped byte may have made them invalid UTF-8.
-
-    Each row must also be found by its seq, and each retry key by its index, unless the whole
-    index is gone, which is told once.
-    """
-    whole = _schema(conn).get(("index", "events_keys"), ("",))[0] == EVENTS_KEYS
-    read = _READ if whole else _READ.replace("INDEXED BY events_keys", "NOT INDEXED")
-    rows = conn.execute(read, (after, upto, RUN)).fetchall()
-    for seq, *_, by_seq, by_key, types in rows:
-        if not (by_seq and by_key):
-            problems.append(Problem(seq, "index", "key" if by_seq else "seq"))
-        if types not in TYPES:
-            problems.append(Problem(seq, "type"))
-    return [Row(*row[:9]) for row in rows]
 
 
 def _schema(conn: sqlite3.Connection) -> dict[tuple[str, str], tuple[str, str]]:
@@ -239,8 +132,8 @@ class _Replaying:
         self._at = 0
         self._stopped = False
 
-    def follow(self, row: Row, hole: Hole | None) -> bool:
-        """Fold one row, and the hole before it where there is one, and say whether it is void.
+    def follow(self, event: Event, hole: Hole | None) -> bool:
+        """Fold one event, and the hole before it where there is one, and say whether it is void.
 
         What cannot be decoded stops the folding, never the check of the chain.
         """
@@ -248,21 +141,23 @@ class _Replaying:
             return False
         try:
             if hole is not None:
-                lose(self._pieces, hole, self._at, row.at)
-            effects = fold(self._pieces, _event(row))
+                lose(self._pieces, hole, self._at, event.at)
+            effects = fold(self._pieces, event)
         except (BrokenChain, UnknownEvent) as error:
-            self._problems.append(Problem(row.seq, error.code, getattr(error, "why", row.seq_text)))
-            self._stopped = True
-            return False
+            why = getattr(error, "why", str(event.seq))
+            return self._stop(Problem(event.seq, error.code, why))
         except TypeError:
-            self._problems.append(Problem(row.seq, "broken_chain", "a column of the wrong type"))
-            self._stopped = True
-            return False
+            return self._stop(Problem(event.seq, "broken_chain", "a column of the wrong type"))
         if effects.void is not None:
-            self._problems.append(Problem(row.seq, "void", VOID[effects.void]))
-        self._at = row.at
-        self._stores.follow((row.seq, row.hash), self._pieces, effects)
+            self._problems.append(Problem(event.seq, "void", VOID[effects.void]))
+        self._at = event.at
+        self._stores.follow((event.seq, event.hash), self._pieces, effects)
         return effects.void is not None
+
+    def _stop(self, problem: Problem) -> bool:
+        self._problems.append(problem)
+        self._stopped = True
+        return False
 
     def finish(self) -> None:
         """Check the invariants of the last state, and that nothing is stored beyond it."""
@@ -272,10 +167,11 @@ class _Replaying:
         self._stores.finish()
 
 
-def _event(row: Row) -> Event:
+def _event(row: Raw) -> Event:
     """The row as an event. What is no UTF-8 is folded as well as it can be: its hash tells."""
-    kind, actor, key = (
-        text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-        for text in (row.kind, row.actor, row.key)
-    )
-    return Event(row.seq, row.at, kind, row.version, actor, key, row.data, row.prev, row.hash)
+    seq, at, kind, version, actor, key, data, prev, own = row[:9]
+    return Event(seq, at, _text(kind), version, _text(actor), _text(key), data, prev, own)
+
+
+def _text(column: Any) -> Any:  # noqa: ANN401 - a damaged file may hold any type anywhere
+    return column.decode("utf-8", "replace") if isinstance(column, bytes) else column

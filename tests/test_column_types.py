@@ -6,16 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from forging import opened, unguarded
+from forging import reshape, unguarded
 from gpuledger.handle import Ledger
 from small_pools import ADA, ledger
-
-
-def reshape(path: Path, sql: str) -> None:
-    """Give the table of events another text in the schema, behind SQLite's back."""
-    with opened(path) as connection:
-        connection.execute("PRAGMA writable_schema=ON")
-        connection.execute(f"UPDATE sqlite_schema SET sql = {sql} WHERE name = 'events'")
 
 
 @pytest.mark.parametrize("column", ["kind", "actor", "key", "data"])

@@ -21,7 +21,7 @@ from forging import opened, put_triggers_back, triggers, unguarded
 from gpuledger.handle import Ledger
 from gpuledger.ledger.cloudevent import from_line
 from gpuledger.ledger.errors import BrokenChain, GpuledgerError
-from gpuledger.replay import verification
+from gpuledger.replay import checked_reading
 from gpuledger.replay.interval import Window
 from gpuledger.replay.snapshot_store import Header
 from small_pools import ADA, ROOT, ledger
@@ -99,7 +99,7 @@ def test_a_verification_leaps_to_the_next_seq(told: Path) -> None:
 
 def test_a_row_that_tells_an_earlier_seq(told: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A damaged row that comes under another seq than it tells turns no check in a circle."""
-    monkeypatch.setattr(verification, "RUN", 1)
+    monkeypatch.setattr(checked_reading, "RUN", 1)
     start = (page_with(told, b'"allocations":[160]') - 1) * PAGE
     raw = bytearray(told.read_bytes())
     cell = start + int.from_bytes(raw[start + 12 : start + 14], "big")
