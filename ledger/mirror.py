@@ -1,10 +1,8 @@
 """A mirror: a second copy of the log, as lines in files, that grows with it.
 
-In the directory that an admin names lies a folder called by the ledger's id, with a segment for
-each block of seqs. They are only ever appended to, by one writer under the ledger's lock, and
-nothing of it is memory-mapped: it may lie on a network filesystem. A line's bytes follow from its
-event, so whoever finds a torn one writes the rest of it; where anything else stands, the mirror
-has diverged and is not touched.
+A folder called by the ledger's id has a segment for each block of seqs, only ever appended to, by
+one writer under the ledger's lock: it may lie on a network filesystem. A line's bytes follow from
+its event, so whoever finds a torn one writes the rest; where anything else stands, it has diverged.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ import msgspec
 
 from .cloudevent import from_line, to_line
 from .descriptors import give
-from .errors import GpuledgerError
+from .errors import GpuledgerError, MirrorUnusable
 from .event import Event, Head
 from .failure import FAULTS
 from .folder import sync
@@ -32,20 +30,10 @@ AT_ONCE = 20_000
 
 _STRANGE = "it ends in what the log does not hold"
 
-PAD = 2**16
-"""A tail grows by zero bytes up to a multiple of this, so that most syncs need not note a new size.
-They count as not written, and go when it is sealed.
-"""
-
 Read = Callable[[int, int], Iterator[Event]]
 """The log: the events with a seq above the first number, up to the second."""
 
-_FLAGS = (
-    getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_BINARY", 0)
-)
+_FLAGS = sum(getattr(os, f"O_{name}", 0) for name in "CLOEXEC NOFOLLOW NONBLOCK BINARY".split())
 
 
 class _Tail(msgspec.Struct):
@@ -58,7 +46,6 @@ class _Tail(msgspec.Struct):
     at: int
     torn: bytes
     last: Event | None
-    size: int = 0
 
 
 class Mirror:
@@ -178,7 +165,7 @@ class Mirror:
         end = read_end(fd)
         if end is None:
             raise Diverged(f"its segment {name} ends in a line that is no event")
-        tail.at, tail.torn, tail.size = end.whole + len(end.torn), end.torn, end.size
+        tail.at, tail.torn = end.whole + len(end.torn), end.torn
         if end.line:
             tail.last = self._last(end, read, name)
             self._seq = tail.last.seq
@@ -210,15 +197,14 @@ class Mirror:
             if self._tail is None:
                 self._begin(open_name(first))
             assert self._tail is not None
-            lines = b"".join(map(self._line, part))
-            self._put(self._tail, lines, full=not part[-1].seq % BLOCK)
+            self._put(self._tail, b"".join(map(self._line, part)))
             self._tail.last = part[-1]
             self._seq = part[-1].seq
             self._seal_if_full()
         if self._tail is not None and self._tail.torn:
             raise Diverged(_STRANGE)
 
-    def _put(self, tail: _Tail, lines: bytes, *, full: bool) -> None:
+    def _put(self, tail: _Tail, lines: bytes) -> None:
         """Write what is not there yet of `lines`, and sync it.
 
         What cannot be synced is taken back, so that the next writer writes it again: the system
@@ -226,16 +212,12 @@ class Mirror:
         """
         if not lines.startswith(tail.torn):
             raise Diverged(_STRANGE)
-        began, rest = tail.at, lines[len(tail.torn) :]
-        tail.at += len(rest)
-        if tail.at > tail.size and not full:
-            rest += bytes(-tail.at % PAD)
+        began, rest = tail.at, memoryview(lines)[len(tail.torn) :]
         try:
-            at = began
             while rest:
-                done = write_at(tail.fd, rest, at)
-                at, rest = at + done, rest[done:]
-            tail.size = max(at, tail.size)
+                done = write_at(tail.fd, rest, tail.at)  # type: ignore[arg-type]
+                tail.at += done
+                rest = rest[done:]
             getattr(os, "fdatasync", os.fsync)(tail.fd)
         except OSError:
             with contextlib.suppress(OSError):
@@ -279,7 +261,7 @@ class Mirror:
         assert tail is not None
         assert tail.last is not None
         if os.fstat(tail.fd).st_size > tail.at:
-            os.ftruncate(tail.fd, tail.at)  # zero bytes, of ours or of a power cut
+            os.ftruncate(tail.fd, tail.at)  # zero bytes that a power cut left
         os.fsync(tail.fd)
         self._close()
         sealed = sealed_name(tail.last.seq, tail.last.hash)
@@ -298,3 +280,17 @@ class Mirror:
 
 def _first(event: Event) -> int:
     return first_of(event.seq)
+
+
+def prepare(mirror: Mirror, read: Read, head: Head) -> None:
+    """Make the mirror's folder where its directory is there, and see that what lies in it is of
+    the log that ends at `head`. Raises MirrorUnusable.
+    """
+    try:
+        mirror.prepare()
+    except OSError as error:
+        told = troubled(mirror.directory, error, 0, 0)
+    else:
+        told = mirror.look(read, head)
+    if told.trouble not in (None, "behind"):
+        raise MirrorUnusable(mirror.directory, told.trouble or "", told.why)

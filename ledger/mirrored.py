@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
 
 import msgspec
-
-from .errors import MirrorUnusable
-
-if TYPE_CHECKING:
-    from .event import Head
-    from .mirror import Mirror, Read
 
 _TROUBLES = {
     errno.ENOSPC: "full",
@@ -56,17 +49,3 @@ def troubled(directory: str, error: Exception, seq: int, behind: int) -> Mirrore
         told = behind if seq else 0  # how far a disk goes that is gone, nobody knows
         return Mirrored(directory, seq, trouble, error.strerror or str(error), told)
     return Mirrored(directory, seq, "failed", str(error), behind)
-
-
-def prepare(mirror: Mirror, read: Read, head: Head) -> None:
-    """Make the mirror's folder where its directory is there, and see that what lies in it is of
-    the log that ends at `head`. Raises MirrorUnusable.
-    """
-    try:
-        mirror.prepare()
-    except OSError as error:
-        told = troubled(mirror.directory, error, 0, 0)
-    else:
-        told = mirror.look(read, head)
-    if told.trouble not in (None, "behind"):
-        raise MirrorUnusable(mirror.directory, told.trouble or "", told.why)

@@ -31,9 +31,6 @@ File = BinaryIO | gzip.GzipFile
 LONGEST = 64 * 2**20
 """Bytes of one line; what is longer is no event of ours, and is not held in memory."""
 
-_NOTHING = b"\0 \t\r\n"
-"""A line of nothing else is none: a mirror's tail may end in zero bytes."""
-
 _SEGMENT = re.compile(r"([0-9]{12,})-.+\.jsonl")
 _FOLDER = re.compile(r"[0-9a-f]{32}")
 _SQLITE, _GZIP = b"SQLite format 3\0", b"\x1f\x8b"
@@ -134,7 +131,7 @@ class Source:
     def _whole_lines(self, file: File) -> Iterator[bytes]:
         while line := file.readline(LONGEST):
             if len(line) < LONGEST or line.endswith(b"\n"):
-                if line.strip(_NOTHING):
+                if line.strip():
                     yield line
                 continue
             self.skipped += 1

@@ -148,7 +148,7 @@ class SqliteTurn:
 
         Raises MirrorUnusable.
         """
-        from .mirrored import prepare
+        from .mirror import prepare
 
         prepare(self._mirror_in(directory), self.read, self.head)
 

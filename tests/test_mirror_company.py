@@ -34,8 +34,7 @@ def start(path: Path, *words: object) -> subprocess.Popen[str]:
 
 
 def text(disk: Path) -> bytes:
-    parts = (path.read_bytes() for path in sorted(disk.glob("*/*.jsonl")))
-    return b"".join(parts).rstrip(b"\0")
+    return b"".join(path.read_bytes() for path in sorted(disk.glob("*/*.jsonl")))
 
 
 def lines(book: Ledger) -> bytes:
