@@ -106,7 +106,7 @@ class Site:
         beside = [suffix for suffix in BESIDE if os.path.lexists(self.path + suffix)]
         if not (self.there or beside):
             return
-        self.aside = _made_aside(self.path)
+        self.aside = _made_aside(self.path, 0o770 if self.like.mode & 0o060 else 0o700)
         name = os.path.join(self.aside, os.path.basename(self.path))
         shutil.copyfile(self.path + LOCK_SUFFIX, name + LOCK_SUFFIX)
         for suffix in beside:
@@ -171,7 +171,7 @@ def _refuse(path: str, *, over: bool) -> None:
         raise LedgerExists(path, "ledger")
 
 
-def _made_aside(path: str) -> str:
+def _made_aside(path: str, mode: int) -> str:
     """Make a folder for what goes aside, named after the ledger and the time (UTC)."""
     stem = f"{path}{ASIDE}{time.strftime(_STAMP, time.gmtime())}"
     number = 1
@@ -182,5 +182,6 @@ def _made_aside(path: str) -> str:
         except FileExistsError:
             number += 1
             continue
+        os.chmod(name, mode)
         sync(os.path.dirname(path))
         return name
