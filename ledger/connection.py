@@ -6,6 +6,7 @@ read back, since a failed switch to WAL shows only there.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import stat
@@ -58,10 +59,23 @@ def _being_made(path: str, found: os.stat_result) -> bool:
     Lock, -wal and note are named after the path: through two names two writers would not see
     each other.
     """
+    return any(_is_same(found, second) for second in _second_names(path))
+
+
+def _drop_second_names(path: str) -> None:
+    """Remove the names that an interrupted `init` or `restore` left; the lock must be held."""
+    found = os.stat(path)
+    if found.st_nlink > 1:
+        for second in _second_names(path):
+            if _is_same(found, second):
+                with contextlib.suppress(OSError):
+                    os.unlink(second)
+
+
+def _second_names(path: str) -> list[str]:
     folder, name = os.path.split(path)
     asides = (one for one in _names(folder) if one.startswith(name + ASIDE))
-    seconds = [path + NEW_SUFFIX, *(os.path.join(folder, one, name) for one in asides)]
-    return any(_is_same(found, second) for second in seconds)
+    return [path + NEW_SUFFIX, *(os.path.join(folder, one, name) for one in asides)]
 
 
 def _names(folder: str) -> list[str]:
@@ -86,6 +100,7 @@ def open_writer(path: str) -> sqlite3.Connection:
     place_of(path)
     if not os.access(path, os.W_OK):
         raise NotPermitted(path, "write", group_of(path))
+    _drop_second_names(path)
     with translated(path, "write"):
         connection = connect(path, "mode=rw")
         try:

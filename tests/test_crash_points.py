@@ -194,8 +194,7 @@ def made(folder: Path, before: list[Raw], ended: Ended) -> None:
         assert ended.answer is None
         init(folder / NAME, pool(), actor=ROOT)
     works(folder / NAME)
-    # Hit at the very end, the name that it had while it was made is left: the same file's second.
-    assert {NAME, f"{NAME}.lock"} <= {*os.listdir(folder)} <= {NAME, f"{NAME}.lock", f"{NAME}.new"}
+    assert sorted(os.listdir(folder)) == [NAME, f"{NAME}.lock"]
 
 
 def copied(folder: Path, before: list[Raw], ended: Ended) -> None:
@@ -236,6 +235,7 @@ def replaced(folder: Path, before: list[Raw], ended: Ended) -> None:
         assert rows(old / NAME) == before
     assert ended.answer is None or there != before
     works(path)
+    assert path.stat().st_nlink == 1
     restore(path, [folder / COPY], replace=True, actor=ROOT)
     assert rows(path)[:-1] == restored
     assert not list(folder.glob("*.new*"))
