@@ -53,8 +53,10 @@ class Salvaged(msgspec.Struct, frozen=True):
     `forked` events stand on other branches than the one that was chosen; `unfinished` ones only in
     a -wal behind its last commit, where a turn was undone. `noted` tells that the lock file named
     the head: otherwise more may be lost at the end than anybody knows. `unreadable` bytes the disk
-    did not give back. `gap` is the seq of the event that records the holes, None where there are
-    none, or they are recorded already. `problems` are what a verification of the new file found.
+    did not give back; `given_up` tells that too much in the file only looks like events, so that it
+    was not searched to its end. `gap` is the seq of the event that records the holes, None where
+    there are none, or they are recorded already. `problems` are what a verification of the new file
+    found.
     """
 
     path: str
@@ -66,6 +68,7 @@ class Salvaged(msgspec.Struct, frozen=True):
     unfinished: int
     noted: bool
     unreadable: int
+    given_up: bool
     helped: tuple[Helped, ...]
     gap: int | None
     problems: tuple[Problem, ...]
@@ -114,7 +117,7 @@ def salvage(
         site.put(Note(bytes.fromhex(name), head.seq, head.hash))
     return Salvaged(
         path, name, head, len(history.events), history.holes, history.forked, unfinished,
-        left.note is not None, left.unreadable, _helped(left, helps, history),
+        left.note is not None, left.unreadable, left.given_up, _helped(left, helps, history),
         None if gap is None else gap.seq, problems,
     )  # fmt: skip
 

@@ -93,5 +93,6 @@ def salvaged(made: Salvaged) -> Document:
         "unfinished": made.unfinished,
         "head_known": made.noted,
         "unreadable_bytes": made.unreadable,
+        "given_up": made.given_up,
         "problems": [problem(one) for one in made.problems],
     }

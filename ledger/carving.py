@@ -8,6 +8,7 @@ the -wal before and behind the last commit. Each proves itself by its hash.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from hashlib import blake2b
 
 import msgspec
 
@@ -16,8 +17,8 @@ from .page import FRAME_HEADER, WAL_HEADER, Allowance, Pages, Paging, pagings, u
 from .record import LOOKS_LIKE, Layout, event_in, layout_at
 from .varint import varint_before
 
-_TIMES = 8
-"""How often all bytes may be looked at for overflow pages, before carving gives those up."""
+_TIMES = 16
+"""How often all bytes may be looked at as parts of rows, before carving gives up."""
 
 _ROOM = 2**24
 _WAYS = 64
@@ -26,11 +27,13 @@ _WAYS = 64
 
 class Carved(msgspec.Struct, frozen=True):
     """Events by their hash: `settled` ones, and those that only stand in frames of the -wal behind
-    the last commit, where a turn may have been undone.
+    the last commit, where a turn may have been undone. `given_up` where the bytes hold so much that
+    only looks like rows that not all of it could be looked at.
     """
 
     settled: dict[bytes, Event]
     unfinished: dict[bytes, Event]
+    given_up: bool = False
 
 
 def carve(file: bytes, wal: bytes) -> Carved:
@@ -45,7 +48,8 @@ def carve(file: bytes, wal: bytes) -> Carved:
     for event, at in search.events(wal):
         done = any(end.covers(at) for end in ends)
         (settled if done else unfinished)[event.hash] = event
-    return Carved(settled, {key: one for key, one in unfinished.items() if key not in settled})
+    unfinished = {key: one for key, one in unfinished.items() if key not in settled}
+    return Carved(settled, unfinished, search.given_up)
 
 
 class _Search:
@@ -60,12 +64,19 @@ class _Search:
         self._allowance = Allowance(_TIMES * self._total + _ROOM)
         self._known: dict[tuple[int, bytes, Paging | None], Event | None] = {}
 
+    @property
+    def given_up(self) -> bool:
+        """Whether there was more that looks like rows than may be looked at."""
+        return self._allowance.left < 0
+
     def events(self, raw: bytes) -> Iterator[tuple[Event, int]]:
         """Every event that begins in `raw`, each time it does, with where."""
         for found in LOOKS_LIKE.finditer(raw):
             at = found.start()
             layout = layout_at(raw, at)
             seq = None if layout is None else varint_before(raw, at)
+            if self.given_up:
+                return
             if layout is None or not seq or layout.length > self._total:
                 continue
             event = self._event(raw, at, layout, seq)
@@ -88,7 +99,9 @@ class _Search:
 
     def _once(self, seq: int, cell: bytes, layout: Layout, paging: Paging | None) -> Event | None:
         """The event of a cell, tried once however many images of its page there are."""
-        key = seq, cell, paging
+        if not self._allowance.spend(len(cell)):
+            return None
+        key = seq, blake2b(cell, digest_size=16).digest(), paging
         if key not in self._known:
             self._known[key] = (
                 event_in(cell, layout, seq)

@@ -17,7 +17,6 @@ from .descriptors import group_of
 from .errors import LedgerMissing, NotALedger, NotPermitted, StorageFailed
 from .event import Event
 from .format import LOCK_SUFFIX
-from .lineage import Mark
 from .note import Note, Unreadable, read_at, read_note
 from .reader import Stamp, stamp
 
@@ -31,15 +30,15 @@ class Remains(msgspec.Struct, frozen=True):
     """What is left of one ledger: `events` and `unfinished` ones by hash (see `carving.Carved`).
 
     `note` is the head that the lock file names; None where there is none or no legible one.
-    `unreadable` counts the bytes that the disk did not give back.
+    `unreadable` counts the bytes that the disk did not give back. `given_up` tells that the files
+    were not searched to their ends.
     """
 
     events: dict[bytes, Event]
     unfinished: dict[bytes, Event]
     note: Note | None
-    file: bytes
-    wal: bytes
     unreadable: int
+    given_up: bool
 
 
 def remains(path: str) -> Remains:
@@ -59,12 +58,7 @@ def remains(path: str) -> Remains:
         raise StorageFailed(path, "somebody writes to it while it is read")
     carved = carve(file, wal)
     note = None if isinstance(noted, Unreadable) else noted
-    return Remains(carved.settled, carved.unfinished, note, file, wal, lost + lost_too)
-
-
-def mark_of(note: Note) -> Mark:
-    """Return the head that a note names."""
-    return Mark(note.seq, note.hash)
+    return Remains(carved.settled, carved.unfinished, note, lost + lost_too, carved.given_up)
 
 
 def _stamped(path: str) -> Stamp:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -256,6 +257,18 @@ def test_a_retry_key_still_answers(book: Ledger, ledger_path: Path, tmp_path: Pa
     with Ledger(str(tmp_path / "new.db"), actor=ADA) as found:
         assert found.allocate("next", 1, key="k2").id == 3
         assert found.head().seq == EVENTS + 1
+
+
+@pytest.mark.parametrize("made", ["0.1", "0.2"])
+def test_what_earlier_releases_wrote_is_found(made: str, tmp_path: Path) -> None:
+    """The committed ledgers of earlier releases come back whole, also without their first page."""
+    path = Path(__file__).parent / "ledgers" / f"{made}.db"
+    raw = path.read_bytes()
+    (tmp_path / "x.db").write_bytes(bytes(PAGE) + raw[PAGE:])
+    made_of = salvage(tmp_path / "x.db", tmp_path / "new.db", actor=ROOT)
+    assert (made_of.lost, made_of.problems) == ((), ())
+    shutil.copyfile(path, tmp_path / "copy.db")
+    assert forging.rows(tmp_path / "new.db") == forging.rows(tmp_path / "copy.db")
 
 
 def test_what_cannot_be_salvaged_is_refused(

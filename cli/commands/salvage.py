@@ -150,6 +150,8 @@ def _doubts(made: Salvaged) -> Iterator[str]:
         yield _("no lock file tells where the log ended, so more may be lost at its end")
     if made.unreadable:
         yield _("the disk did not give back {count} bytes").format(count=made.unreadable)
+    if made.given_up:
+        yield _("too much in the file only looks like events: it was not searched to its end")
 
 
 def _forked(made: Salvaged) -> str:
