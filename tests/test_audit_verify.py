@@ -88,7 +88,7 @@ def test_a_changed_event(told: Path, run_cli: RunCli) -> None:
     assert done.returncode == 1
     first, *_, summary, head = done.stdout.splitlines()
     assert first == "seq 3 does not have the hash of what it says"
-    assert "aside together" in summary
+    assert "gpuledger salvage gets back" in summary
     assert head.startswith("head 5:")
 
 
