@@ -111,10 +111,7 @@ def test_a_command_line_can_be_too_long(run_cli: RunCli) -> None:
 
 
 def test_every_file_that_is_read_is_sent() -> None:
-    """Whichever option or argument names a file, sending knows it by one of its names.
-
-    A signing key lies where the ledger does; salvage takes files of this machine alone.
-    """
+    """Whichever option or argument names a file, sending knows it by one of its names."""
 
     def files(command: click.Command) -> Iterator[str]:
         if isinstance(command, click.Group):
@@ -125,6 +122,7 @@ def test_every_file_that_is_read_is_sent() -> None:
             if param.name != "ledger" and param.make_metavar(click.Context(command)) == "FILE":
                 yield str(param.name)
 
+    # A signing key lies where the ledger does; salvage takes files of this machine alone.
     sent, elsewhere = {"file", "script", "against"}, {"key_file", "backups"}
     assert set(files(program())) == sent | elsewhere
 
