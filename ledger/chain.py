@@ -61,6 +61,17 @@ def links(event: Event, after: Head) -> str | None:
     try:
         if event.at < after.at:
             return "at"
+    except TypeError:
+        return "hash"
+    return None if has_own_hash(event) else "hash"
+
+
+def has_own_hash(event: Event) -> bool:
+    """Say whether the event has the hash of its other fields, so that it is what it was.
+
+    Total, as `links`.
+    """
+    try:
         found = event_hash(
             event.seq,
             event.at,
@@ -72,8 +83,8 @@ def links(event: Event, after: Head) -> str | None:
             event.prev,
         )
     except (TypeError, ValueError, AttributeError):
-        return "hash"
-    return None if found == event.hash else "hash"
+        return False
+    return found == event.hash
 
 
 def first_break(events: Iterable[Event], after: Head) -> tuple[int, str] | None:

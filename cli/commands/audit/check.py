@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ....ledger import chain, merkle
+from ....ledger import merkle
+from ....ledger.chain import has_own_hash
 from ....ledger.checkpoint import Proof, Signed, first_leaf, read, read_proof
 from ....ledger.cloudevent import from_line
 from ....replay.errors import BadRequest
@@ -70,13 +71,9 @@ def _included(proof: Proof, head: Anchor, event: Event) -> str:
     """What is wrong with a proof that an event is in the log; empty where nothing is."""
     if not _is_for(proof, head):
         return _("the proof is for another checkpoint")
-    sealed = chain.event_hash(
-        event.seq, event.at, event.kind, event.version, event.actor, event.key, event.data,
-        event.prev,
-    )  # fmt: skip
-    if sealed != event.hash or proof.number != event.seq - first_leaf(head.origin):
+    if not has_own_hash(event) or proof.number != event.seq - first_leaf(head.origin):
         return _("the event is not the one that the proof is for")
-    if not merkle.includes(sealed, proof.number, head.size, proof.path, head.root):
+    if not merkle.includes(event.hash, proof.number, head.size, proof.path, head.root):
         return _("the proof does not lead to the checkpoint")
     return ""
 
