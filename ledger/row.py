@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -45,6 +45,19 @@ def read_events(connection: sqlite3.Connection, after: int, upto: int, limit: in
             raise _undecodable(connection, after) from error
         raise
     return _events(connection, rows)
+
+
+def in_runs(
+    read: Callable[[int], list[Event]], after: int, last: int, path: str = ""
+) -> Iterator[Event]:
+    """Yield the events with `after` < seq ≤ `last`, where `read(seq)` returns the next run behind
+    a seq. Raises BrokenChain where a damaged page tells them in another order.
+    """
+    while after < last and (run := read(after)):
+        if run[-1].seq <= after:
+            raise BrokenChain(path, "the seqs do not rise", after + 1)
+        yield from run
+        after = run[-1].seq
 
 
 def find_key(connection: sqlite3.Connection, actor: str, key: str) -> Event | None:

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 
 from . import clock as wall
 from .chain import head_of, seal
-from .errors import BrokenChain, Damaged, HeadMoved
+from .errors import Damaged, HeadMoved
 from .event import Draft, Event, Head
 from .failure import fault
 from .format import LOCK_SUFFIX
 from .note import Note, read_note
 from .reader import Reader, T
-from .row import RUN, find_key, head_in, insert, read_events
+from .row import RUN, find_key, head_in, in_runs, insert, read_events
 from .witness import check_note, ledger_id
 from .writer import Writer
 
@@ -159,14 +159,9 @@ class SqliteTurn:
     def read(self, after: int, upto: int | None = None) -> Iterator[Event]:
         """Return the events with `after` < seq ≤ `upto`, the turn's own included."""
         last = self.head.seq if upto is None else min(upto, self.head.seq)
-        while after < last:
-            run = read_events(self.connection, after, last, RUN)
-            if not run:
-                return
-            if run[-1].seq <= after:
-                raise BrokenChain("", "the seqs do not rise", after + 1)
-            yield from run
-            after = run[-1].seq
+        yield from in_runs(
+            lambda start: read_events(self.connection, start, last, RUN), after, last
+        )
 
 
 class SqliteLog:
@@ -195,15 +190,11 @@ class SqliteLog:
         Read in runs, each a transaction of its own of a few milliseconds.
         """
         last = self.head().seq if upto is None else upto
-        while after < last:
-            start = after
-            run = self.reading(lambda db: read_events(db, start, last, RUN))  # noqa: B023
-            if not run:
-                return
-            if run[-1].seq <= after:
-                raise BrokenChain(self.path, "the seqs do not rise", after + 1)
-            yield from run
-            after = run[-1].seq
+
+        def run(start: int) -> list[Event]:
+            return self.reading(lambda db: read_events(db, start, last, RUN))
+
+        yield from in_runs(run, after, last, self.path)
 
     def reading(self, fn: Callable[[sqlite3.Connection], T]) -> T:
         """Return `fn(connection)`, run inside one short read transaction; see Reader.read."""

@@ -20,10 +20,10 @@ from . import clock
 from .chain import head_of, seal
 from .connection import connect
 from .descriptors import give, lock_mode
-from .errors import BrokenChain, HeadMoved, StorageFailed
+from .errors import HeadMoved, StorageFailed
 from .event import START, Draft, Event, Head
 from .format import APPLICATION_ID, FORMAT, TRIGGERS
-from .row import RUN, find_key, insert, read_events
+from .row import RUN, find_key, in_runs, insert, read_events
 from .waiter import native
 
 if TYPE_CHECKING:
@@ -92,11 +92,9 @@ class StagedTurn:
     def read(self, after: int, upto: int | None = None) -> Iterator[Event]:
         """Return the events with `after` < seq ≤ `upto`, the turn's own included."""
         last = self.head.seq if upto is None else min(upto, self.head.seq)
-        while after < last and (run := read_events(self.connection, after, last, RUN)):
-            if run[-1].seq <= after:
-                raise BrokenChain("", "the seqs do not rise", after + 1)
-            yield from run
-            after = run[-1].seq
+        yield from in_runs(
+            lambda start: read_events(self.connection, start, last, RUN), after, last
+        )
 
 
 @contextlib.contextmanager
