@@ -6,7 +6,6 @@ begins again while they write, and every hash is checked on the way.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +27,7 @@ from gpuledger.ledger.replacing import Site, replacing
 from gpuledger.ledger.source import Kind, Source, source_at
 from gpuledger.ledger.sqlite_log import SqliteLog
 from gpuledger.ledger.staging import ownership_of, staged
-from gpuledger.ledger.witness import id_in
+from gpuledger.ledger.witness import id_told
 from gpuledger.replay import request as requests
 from gpuledger.replay.actor import Actor
 from gpuledger.replay.batch import Recorded
@@ -212,9 +211,8 @@ def _ledger_of(turn: Turn, found: Sequence[_Counted], holes: Sequence[Hole]) -> 
     first = next(turn.read(0, turn.head.seq), None)
     if first is None:
         raise NoHistory(tuple(one.source.path for one in found))
-    if first.seq == 1:
-        with contextlib.suppress(ValueError, TypeError, RecursionError):
-            return _same(id_in(first.data).hex(), found)
+    if first.seq == 1 and (told := id_told(first)) is not None:
+        return _same(told, found)
     named = next((hole.ledger for hole in holes if hole.first == 1 and hole.ledger), None)
     if named is None:
         raise NoHistory(tuple(one.source.path for one in found))

@@ -18,7 +18,7 @@ from .record import could_stand
 from .remains import remains
 from .segment import segments
 from .source import source_at
-from .witness import id_in
+from .witness import id_told
 
 
 class Copy(msgspec.Struct, frozen=True):
@@ -70,10 +70,5 @@ def _lines(path: str, place: str) -> Copy:
 
 def first_id(events: Iterable[Event]) -> str | None:
     """Return the ledger's id, 32 hex digits, that one of the events tells, None where none does."""
-    for event in events:
-        if event.seq == 1:
-            try:
-                return id_in(event.data).hex()
-            except (ValueError, TypeError, RecursionError):
-                continue
-    return None
+    told = (id_told(event) for event in events if event.seq == 1)
+    return next((one for one in told if one is not None), None)

@@ -23,13 +23,11 @@ from .event import Event
 from .foreign import ForeignReader
 from .format import MAX_INTEGER
 from .row import RUN, read_events
-from .witness import id_in
+from .segment import LONGEST
+from .witness import id_told
 
 Kind = Literal["ledger", "export", "mirror"]
 File = BinaryIO | gzip.GzipFile
-
-LONGEST = 64 * 2**20
-"""Bytes of one line; what is longer is no event of ours, and is not held in memory."""
 
 _SEGMENT = re.compile(r"([0-9]{12,})-.+\.jsonl")
 _FOLDER = re.compile(r"[0-9a-f]{32}")
@@ -67,7 +65,7 @@ class Source:
                 self.skipped += 1
                 continue
             if event.seq == 1:
-                self.ledger = _id_of(event) or self.ledger
+                self.ledger = id_told(event) or self.ledger
             yield event
 
     def _rows(self) -> Iterator[Event]:
@@ -234,13 +232,6 @@ def _unreadable(path: str, error: OSError) -> GpuledgerError:
     if isinstance(error, PermissionError):
         return NotPermitted(path, "read")
     return StorageFailed(path, error.strerror or str(error))
-
-
-def _id_of(event: Event) -> str | None:
-    try:
-        return id_in(event.data).hex()
-    except (ValueError, TypeError, RecursionError):
-        return None
 
 
 def _seq(event: Event) -> int:

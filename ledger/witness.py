@@ -11,7 +11,7 @@ import sqlite3
 import msgspec
 
 from .errors import BrokenChain, Damaged, LostTail
-from .event import Head
+from .event import Event, Head
 from .note import Note, Unreadable
 
 
@@ -33,6 +33,14 @@ def id_in(data: bytes) -> bytes:
     if len(ledger) != 16:
         raise ValueError(f"a ledger id of {len(ledger)} bytes")
     return ledger
+
+
+def id_told(event: Event) -> str | None:
+    """Return the ledger id, 32 hex digits, that an event holds as a first one does, if it does."""
+    try:
+        return id_in(event.data).hex()
+    except (ValueError, TypeError, RecursionError):
+        return None
 
 
 def ledger_id(connection: sqlite3.Connection, path: str) -> bytes:

@@ -7,33 +7,25 @@ verifies is.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ..ledger.errors import GpuledgerError
+from .checked_reading import Checked
 from .gap import Hole
 
 if TYPE_CHECKING:
-    import sqlite3
+    pass
 
-Found = TypeVar("Found")
 STEP = 50_000
 """Seqs that one read transaction goes over."""
-
-
-class Reading(Protocol):
-    """Read transactions of the file."""
-
-    def reading(self, ask: Callable[[sqlite3.Connection], Found], /) -> Found:
-        """Run `ask` in one read transaction."""
-        ...
 
 
 class NamedGaps:
     """The gaps that events up to seq `head` name, and `known` hashes of lost events by seq."""
 
-    def __init__(self, log: Reading) -> None:
+    def __init__(self, log: Checked) -> None:
         self._log = log
         self.head = 0
         self._holes: dict[tuple[int, int], Hole] | None = None
@@ -58,7 +50,7 @@ class NamedGaps:
             self._holes[hole.first, hole.last] = hole
 
 
-def _records(log: Reading, after: int, head: int) -> Iterator[bytes]:
+def _records(log: Checked, after: int, head: int) -> Iterator[bytes]:
     """The data of the events that name gaps; a stretch that cannot be read names none."""
     ask = (
         "SELECT CAST(data AS BLOB) FROM events WHERE seq > ? AND seq <= ? AND kind = 'gap.recorded'"
@@ -72,7 +64,7 @@ def _records(log: Reading, after: int, head: int) -> Iterator[bytes]:
             )
 
 
-def _next(log: Reading, after: int) -> int:
+def _next(log: Checked, after: int) -> int:
     """The seq before the next row: a forged one may lie 2**63 away."""
     ask = "SELECT seq FROM events WHERE seq > ? ORDER BY seq LIMIT 1"
     with suppress(GpuledgerError):

@@ -41,11 +41,6 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     prev: Any
     hash: Any
 
-    @property
-    def seq_text(self) -> str:
-        """The seq as text, for messages."""
-        return str(self.seq)
-
 
 class Checked(Protocol):
     """What a verification reads."""

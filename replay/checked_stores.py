@@ -6,12 +6,13 @@ with their header; projection rows, which never change, in runs while the log is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ..ledger.errors import GpuledgerError
 from .checked_json import canonical
+from .checked_reading import Checked
 from .checked_tables import table_problems
 from .checked_words import Flat, spelled
 from .fold import FOLD_VERSION
@@ -23,19 +24,10 @@ from .snapshot_store import Header, Misfit
 if TYPE_CHECKING:
     import sqlite3
 
-Found = TypeVar("Found")
 RUN = 2_000
 Stored = tuple[int, bytes, bytes, Any, Any]
 """A row: its number, its value, its digest, and what it is found by."""
 _holding, _capacity = Flat(Holding), Flat(Capacity)
-
-
-class Reading(Protocol):
-    """Read transactions of the file."""
-
-    def reading(self, ask: Callable[[sqlite3.Connection], Found], /) -> Found:
-        """Run `ask` in one read transaction."""
-        ...
 
 
 def _header(conn: sqlite3.Connection) -> Header | None:
@@ -61,7 +53,7 @@ class StoreCheck:
     Nor is one that an earlier release left, which the next writer makes anew.
     """
 
-    def __init__(self, log: Reading, problems: list[Problem]) -> None:
+    def __init__(self, log: Checked, problems: list[Problem]) -> None:
         self._problems = problems
         self._log = log
         self._header: Header | None = None
@@ -195,7 +187,7 @@ def _text(found: bytes | None) -> str:
     return (found or b"").decode("utf-8", "replace")
 
 
-def _stored(log: Reading, table: str) -> Iterator[Stored]:
+def _stored(log: Checked, table: str) -> Iterator[Stored]:
     """The stored rows in runs."""
     columns = "CAST(server AS BLOB), ended" if table == "holdings" else "NULL, NULL"
     last = -(2**63)

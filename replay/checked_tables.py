@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 from ..ledger.errors import GpuledgerError
+from .checked_reading import Checked
 from .problem import Problem
 from .projection_store import INDEXED, index_of
 from .snapshot_store import Misfit
@@ -13,7 +13,6 @@ from .snapshot_store import Misfit
 if TYPE_CHECKING:
     import sqlite3
 
-Found = TypeVar("Found")
 RUN = 2_000
 TABLES = {
     "snapshot": "snapshot", "pieces": "snapshot", "holdings": "holdings", "capacity": "capacity",
@@ -21,15 +20,7 @@ TABLES = {
 """The tables, and under what their problems are told."""
 
 
-class Reading(Protocol):
-    """Read transactions of the file."""
-
-    def reading(self, ask: Callable[[sqlite3.Connection], Found], /) -> Found:
-        """Run `ask` in one read transaction."""
-        ...
-
-
-def table_problems(log: Reading) -> list[Problem]:
+def table_problems(log: Checked) -> list[Problem]:
     """What is wrong with the tables, whatever their rows say."""
     kinds = log.reading(_kinds)
     problems = [
@@ -52,7 +43,7 @@ def _kinds(conn: sqlite3.Connection) -> dict[str, str]:
     return dict(conn.execute("SELECT lower(name), type FROM sqlite_schema WHERE type <> 'trigger'"))
 
 
-def _unindexed(log: Reading) -> list[Problem]:
+def _unindexed(log: Checked) -> list[Problem]:
     """The rows to which the index by server does not lead, and entries that lead nowhere.
 
     Raises Misfit where there is no index, Damaged where it cannot be read.

@@ -6,20 +6,20 @@ the stored rows and against checkpoints.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from ..ledger.errors import GpuledgerError
+from .checked_reading import Checked
 from .gap import Hole
 from .problem import Problem
 
 if TYPE_CHECKING:
     import sqlite3
 
-Found = TypeVar("Found")
 TILE = 8
 WIDTH = 1 << TILE
 REWRITTEN = "rewritten"
@@ -34,14 +34,6 @@ class Anchor(msgspec.Struct, frozen=True):
     root: bytes
 
 
-class Reading(Protocol):
-    """Read transactions of the file."""
-
-    def reading(self, ask: Callable[[sqlite3.Connection], Found], /) -> Found:
-        """Run `ask` in one read transaction."""
-        ...
-
-
 class TreeCheck:
     """Follows the hashes of the log, one leaf each; `problems` gathers what is wrong.
 
@@ -49,7 +41,7 @@ class TreeCheck:
     tree begins anew behind it, under an origin of its own.
     """
 
-    def __init__(self, log: Reading, anchors: Iterable[Anchor], problems: list[Problem]) -> None:
+    def __init__(self, log: Checked, anchors: Iterable[Anchor], problems: list[Problem]) -> None:
         self._problems = problems
         self._anchors = tuple(anchors)
         self._sizes = {anchor.size for anchor in self._anchors}
@@ -189,7 +181,7 @@ def _first_of(origin: str, ledger: str) -> int:
 Tile = tuple[bytes, bytes]
 
 
-def _stored(log: Reading, problems: list[Problem]) -> dict[tuple[int, int], Tile]:
+def _stored(log: Checked, problems: list[Problem]) -> dict[tuple[int, int], Tile]:
     """All stored rows: one for 256 events. A ledger of earlier releases has no table of them."""
 
     def ask(conn: sqlite3.Connection) -> list[tuple[int, int, bytes, bytes]]:

@@ -21,9 +21,6 @@ from .request import AllocateRequest
 from .spent import SECOND_US
 from .state import State
 
-NO_ROOM = 0
-"""Instead of an end: there is no room, however short the lease."""
-
 
 def serve(
     state: State, line: Sequence[WaitingPiece], now_us: int, alone: Shares | None = None
