@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from . import note
 from .chain import seal
 from .descriptors import give, lock_mode
-from .errors import LedgerExists, NotALedger, NotPermitted, StorageFailed
+from .errors import LedgerExists, NotALedger, NotPermitted
 from .event import START, Draft, Event
 from .failure import making
 from .filesystem import refuse_network
 from .folder import Sharing, prepare, sync
-from .format import APPLICATION_ID, FORMAT, LOCK_SUFFIX, NEW_SUFFIX
+from .format import LOCK_SUFFIX, NEW_SUFFIX
 from .lock import LedgerLock
-from .row import insert
+from .staging import Ownership, staged
 from .witness import id_in
 
 if TYPE_CHECKING:
@@ -93,41 +92,15 @@ def _refuse_remembered(path: str, fd: int) -> None:
 def _build(path: str, event: Event, stores: Sequence[Migrations], sharing: Sharing) -> None:
     """Make the database beside `path` and put it in place, all of it synced."""
     new = path + NEW_SUFFIX
-    for suffix in ("", "-journal", "-wal", "-shm"):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(new + suffix)
+    like = Ownership(sharing.file_mode, sharing.gid)
     try:
-        fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            give(fd, sharing.file_mode, sharing.gid)
-            _fill(new, event, stores)
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        with staged(new, (event,), stores, like, wal=True):
+            pass
         _place(new, path)
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(new)
     sync(os.path.dirname(path))
-
-
-def _fill(new: str, event: Event, stores: Sequence[Migrations]) -> None:
-    """Write the whole database at `new`: in one transaction, then set to WAL and closed."""
-    from .schema import migrate
-
-    connection = sqlite3.connect(new, isolation_level=None)
-    try:
-        connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version={FORMAT}")
-        connection.execute("BEGIN IMMEDIATE")
-        migrate(connection, stores)
-        insert(connection, event)
-        connection.execute("COMMIT")
-        mode = connection.execute("PRAGMA journal_mode=WAL").fetchall()
-        if mode != [("wal",)]:
-            raise StorageFailed(new, f"no write-ahead log: {mode!r}")
-    finally:
-        connection.close()
 
 
 def _place(new: str, path: str) -> None:
