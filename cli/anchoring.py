@@ -10,7 +10,7 @@ from ..ledger.signed_note import BadNote, Verifier, parse_verifier
 from ..replay.checked_tree import Anchor
 from ..replay.errors import BadRequest
 from ..replay.problem import Problem
-from .keyfile import load, usual_path, verifier_of
+from .keyfile import signing_key, verifier_of
 from .poolsource import content, shown
 
 MOST_BYTES = 1 << 20
@@ -48,7 +48,7 @@ def believed(signed_by: str | None, origin: str, key_file: str | None) -> Verifi
     Raises BadRequest, SigningKey.
     """
     if signed_by is None:
-        return verifier_of(load(key_file or usual_path()), origin)
+        return verifier_of(signing_key(key_file), origin)
     field = "--signed-by"
     text = signed_by if "+" in signed_by else file_text(signed_by, field)
     return understood(text, signed_by, field, parse_verifier)

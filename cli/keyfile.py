@@ -11,10 +11,12 @@ import stat
 from typing import TYPE_CHECKING
 
 from ..ledger.errors import GpuledgerError, StorageFailed
-from ..ledger.signed_note import Verifier
+from ..ledger.signed_note import Verifier, sign
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from ..ledger.checkpoint import Checkpoint
 
 NAME = "checkpoint-key.pem"
 
@@ -83,6 +85,16 @@ def load(path: str) -> Ed25519PrivateKey:
     if not isinstance(key, Ed25519PrivateKey):
         raise SigningKey(path, "none")
     return key
+
+
+def signing_key(path: str | None) -> Ed25519PrivateKey:
+    """Return the key at `path`, by default the user's own. Raises SigningKey, StorageFailed."""
+    return load(path or usual_path())
+
+
+def signed(checkpoint: Checkpoint, key: Ed25519PrivateKey) -> str:
+    """Return the checkpoint as a note that the key signs in the name of its origin."""
+    return sign(checkpoint.text(), verifier_of(key, checkpoint.origin), key)
 
 
 def verifier_of(key: Ed25519PrivateKey, name: str) -> Verifier:

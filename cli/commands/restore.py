@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ...replay.errors import DoesNotExtend
 from ..exit import FAILED
 from ..options import completed, define
 from ..printable import printable
@@ -14,6 +15,7 @@ from ..recovering import only_there, tell_problems
 from ..report import head_text
 from ..sentence_problem import problem_sentence
 from ..session import Session
+from ..trust import against_options, checkpoints
 from ..usage import Misused, one_of
 from ..words import _
 
@@ -42,14 +44,7 @@ gpuledger restore events.jsonl.gz --replace --reason 'the disk died'
     "--replace", is_flag=True,
     help="Take the ledger's own place; what lies there is put aside.",
 )  # fmt: skip
-@click.option(
-    "--against",
-    multiple=True,
-    metavar="FILE",
-    help="A checkpoint that it must extend; may be given more than once.",
-)
-@click.option("--signed-by", metavar="KEY", help="Its verifier key, or a file that holds one.")
-@click.option("--key-file", metavar="FILE", help="The signing key it was signed with instead.")
+@against_options
 @click.option(
     "--force",
     is_flag=True,
@@ -86,7 +81,7 @@ def command(
     path = session.location.path if output is None else os.path.abspath(output)
     made = restore(
         path, sources, replace=replace, reason=reason, force=force,
-        against=_anchors(path, against, signed_by, key_file),
+        against=_anchors(session, path, against, signed_by, key_file),
         lock_timeout_s=session.lock_timeout_s,
     )  # fmt: skip
     if session.json:
@@ -100,15 +95,14 @@ def command(
 
 
 def _anchors(
-    path: str, against: tuple[str, ...], signed_by: str | None, key_file: str | None
+    session: Session,
+    path: str,
+    against: tuple[str, ...],
+    signed_by: str | None,
+    key_file: str | None,
 ) -> list[Anchor]:
     """The checkpoints to extend. Raises DoesNotExtend where a signature is not good."""
-    if not against:
-        return []
-    from ...replay.errors import DoesNotExtend
-    from ..anchoring import anchors, checkpoint_file
-
-    good, bad = anchors([checkpoint_file(one, "--against") for one in against], signed_by, key_file)
+    good, bad = checkpoints(session, against, signed_by, key_file)
     for problem in bad:
         raise DoesNotExtend(path, problem.what, problem.seq, problem.detail)
     return good

@@ -15,6 +15,7 @@ from ...anchoring import anchors, checkpoint_file, file_text, understood
 from ...exit import FAILED
 from ...options import define
 from ...session import Session
+from ...trust import trust_options
 from ...words import _
 
 if TYPE_CHECKING:
@@ -31,8 +32,7 @@ gpuledger audit check since monday.checkpoint friday.checkpoint --signed-by team
 @click.argument("proof")
 @click.argument("checkpoint")
 @click.argument("other", metavar="EVENT")
-@click.option("--signed-by", metavar="KEY", help="A verifier key, or a file that holds one.")
-@click.option("--key-file", metavar="FILE", help="The signing key it was signed with instead.")
+@trust_options
 def command(
     session: Session,
     *,

@@ -7,12 +7,12 @@ import base64
 import click
 
 from ....ledger.checkpoint import Checkpoint, Proof
-from ....ledger.signed_note import sign
 from ....replay.errors import BadRequest
 from ...anchoring import checkpoint_file
-from ...keyfile import load, usual_path, verifier_of
+from ...keyfile import signed, signing_key
 from ...options import define, whole
 from ...session import Session
+from ...trust import signing_option
 
 EXAMPLES = """
 gpuledger audit prove 4711 > 4711.tlog-proof            that event 4711 is in the log
@@ -23,12 +23,12 @@ gpuledger audit prove --from monday.checkpoint > since  that the log extends Mon
 @define("prove", examples=EXAMPLES)
 @click.argument("seq", required=False, type=whole("SEQ"))
 @click.option("--from", "file", metavar="CHECKPOINT", help="Prove that the log extends this one.")
-@click.option("--key-file", metavar="FILE", help="The signing key; else the user's own.")
+@signing_option
 def command(session: Session, *, seq: int | None, file: str | None, key_file: str | None) -> None:
     """Write a proof that anybody checks without the ledger, with a checkpoint of today in it."""
     if (seq is None) == (file is None):
         raise BadRequest("what to prove", None, "either SEQ or --from CHECKPOINT")
-    key = load(key_file or usual_path())
+    key = signing_key(key_file)
     old = None if file is None else checkpoint_file(file, "--from", session.files).checkpoint
     with session.ledger() as ledger:
         checkpoint = Checkpoint(*ledger.tree())
@@ -37,7 +37,7 @@ def command(session: Session, *, seq: int | None, file: str | None, key_file: st
         number = old.size if old is not None else (seq or 0) - ledger.tree_start() + 1
         path = ledger.proof(number, checkpoint.size, consistency=old is not None)
         session.notices(ledger)
-    text = sign(checkpoint.text(), verifier_of(key, checkpoint.origin), key)
+    text = signed(checkpoint, key)
     proof = Proof(number - (old is None), tuple(path), text, old is not None)
     if session.json:
         told = [base64.b64encode(one).decode() for one in path]

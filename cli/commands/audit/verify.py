@@ -11,11 +11,11 @@ from ...exit import FAILED
 from ...options import define
 from ...report import expected_head, head_text
 from ...session import Session
+from ...trust import against_options, checkpoints
 from ...words import _
 
 if TYPE_CHECKING:
     from ....replay.checked_tree import Anchor
-    from ....replay.problem import Problem
     from ....replay.verification import Verified
 
 EXAMPLES = """
@@ -31,14 +31,7 @@ gpuledger audit verify --against monday.checkpoint --signed-by team.vkey
     metavar="SEQ:HASH",
     help="A head kept elsewhere, as a report's last line tells it, that must be in the log.",
 )
-@click.option(
-    "--against",
-    multiple=True,
-    metavar="FILE",
-    help="A checkpoint that the log must extend; may be given more than once.",
-)
-@click.option("--signed-by", metavar="KEY", help="Its verifier key, or a file that holds one.")
-@click.option("--key-file", metavar="FILE", help="The signing key it was signed with instead.")
+@against_options
 def command(
     session: Session,
     *,
@@ -49,7 +42,7 @@ def command(
 ) -> None:
     """Check chain, invariants, snapshots and projections; 1 is the exit code of what is found."""
     expected = expected_head(expect)
-    good, bad = _anchors(session, against, signed_by, key_file)
+    good, bad = checkpoints(session, against, signed_by, key_file)
     with session.ledger() as ledger:
         outcome = ledger.verify(expected, good)
     if bad:
@@ -64,17 +57,6 @@ def command(
         _tell(session, outcome, expected, good)
     if not outcome.ok:
         raise click.exceptions.Exit(FAILED)
-
-
-def _anchors(
-    session: Session, against: tuple[str, ...], signed_by: str | None, key_file: str | None
-) -> tuple[list[Anchor], list[Problem]]:
-    if not against:
-        return [], []
-    from ...anchoring import anchors, checkpoint_file
-
-    told = [checkpoint_file(path, "--against", session.files) for path in against]
-    return anchors(told, signed_by, key_file)
 
 
 def _tell(

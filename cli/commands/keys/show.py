@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import click
-
 from ....ledger.checkpoint import origin_of
 from ...keyfile import load, usual_path, verifier_of
 from ...options import define
 from ...session import Session
+from ...trust import signing_option
 
 EXAMPLES = """
 gpuledger keys show > team.vkey
@@ -16,7 +15,7 @@ gpuledger audit verify --against monday.checkpoint --signed-by team.vkey
 
 
 @define("show", examples=EXAMPLES)
-@click.option("--key-file", metavar="FILE", help="The signing key; else the user's own.")
+@signing_option
 def command(session: Session, key_file: str | None) -> None:
     """Print the verifier key of the ledger's checkpoints: its origin, a hash, the public key."""
     path = key_file or usual_path()
