@@ -21,10 +21,16 @@ if TYPE_CHECKING:
     import sqlite3
 
 
-class _Grown(NamedTuple):
-    """Which tree is over the log: its origin, the seq of its first leaf, hashes of what is lost."""
+class Tree(NamedTuple):
+    """The Merkle tree over a log as it was read: its origin, its size and root (32 bytes).
+
+    `first` is the seq of its first leaf: 1, unless a gap made it begin anew; `known` are hashes of
+    what is lost in gaps before its end.
+    """
 
     origin: str
+    size: int
+    root: bytes
     first: int
     known: dict[int, bytes]
 
@@ -38,40 +44,8 @@ class Proofs:
         """The state now, or at a past instant."""
         raise NotImplementedError
 
-    def tree(self) -> tuple[str, int, bytes]:
-        """Origin, size and root of the Merkle tree over the log.
-
-        Raises BrokenChain where an event is missing that no gap names.
-        """
-        grown = self._grown()
-
-        def ask(conn: sqlite3.Connection) -> tuple[int, bytes]:
-            size = head_in(conn).seq - grown.first + 1
-            return size, merkle.root(tiles.fetching(conn, grown.first, grown.known), size)
-
-        return grown.origin, *self.log.reading(ask)
-
-    def proof(self, number: int, size: int, *, consistency: bool = False) -> list[bytes]:
-        """What proves that leaf `number` (the first is 1) is in the tree of `size`, or that this
-        tree extends the one of size `number`. Raises BrokenChain, BadRequest.
-        """
-        if not 1 <= number <= size:
-            raise BadRequest("the number of an event", str(number), f"1 to {size}")
-        grown = self._grown()
-
-        def ask(conn: sqlite3.Connection) -> list[bytes]:
-            fetch = tiles.fetching(conn, grown.first, grown.known)
-            if consistency:
-                return merkle.consistency(fetch, number, size)
-            return merkle.inclusion(fetch, number - 1, size)
-
-        return self.log.reading(ask)
-
-    def tree_start(self) -> int:
-        """The seq of the tree's first leaf: 1, unless a gap made it begin anew."""
-        return self._grown().first
-
-    def _grown(self) -> _Grown:
+    def tree(self) -> Tree:
+        """The tree over the log. Raises BrokenChain where an event is missing that no gap names."""
         found = gaps.losses(self.state().pieces)
         known: dict[int, bytes] = {}
         for seq in {gap.recorded for gap in found if gap.recorded is not None}:
@@ -81,7 +55,28 @@ class Proofs:
                 known.update({gap.last: bytes.fromhex(gap.after) for gap in told.gaps})
         first = gaps.tree_start(found, known)
         origin = checkpoint.origin_of(self.ledger_id())
-        return _Grown(origin if first == 1 else f"{origin}/{first}", first, known)
+
+        def ask(conn: sqlite3.Connection) -> tuple[int, bytes]:
+            size = head_in(conn).seq - first + 1
+            return size, merkle.root(tiles.fetching(conn, first, known), size)
+
+        size, root = self.log.reading(ask)
+        return Tree(origin if first == 1 else f"{origin}/{first}", size, root, first, known)
+
+    def proof(self, tree: Tree, number: int, *, consistency: bool = False) -> list[bytes]:
+        """What proves that leaf `number` (the first is 1) is in the tree, or that this extends the
+        one of size `number`. Raises BrokenChain, BadRequest.
+        """
+        if not 1 <= number <= tree.size:
+            raise BadRequest("the number of an event", str(number), f"1 to {tree.size}")
+
+        def ask(conn: sqlite3.Connection) -> list[bytes]:
+            fetch = tiles.fetching(conn, tree.first, tree.known)
+            if consistency:
+                return merkle.consistency(fetch, number, tree.size)
+            return merkle.inclusion(fetch, number - 1, tree.size)
+
+        return self.log.reading(ask)
 
     def ledger_id(self) -> str:
         """The ledger's random id, 32 hex digits, from its first event.

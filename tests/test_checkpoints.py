@@ -21,6 +21,7 @@ from gpuledger.ledger.signed_note import BadNote, Verifier, parse, parse_verifie
 from gpuledger.ledger.tiles import digest
 from gpuledger.replay.checked_tree import Anchor
 from lively_team import Lively
+from plain_tree import plain_root
 from small_pools import ROOT, ledger
 
 GO_KEY = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
@@ -106,23 +107,11 @@ def copy(told: Path, tmp_path: Path) -> Path:
 def kept(path: Path, size: int | None = None) -> Anchor:
     """A checkpoint of the ledger, as it was when it had so many events."""
     with Ledger(str(path), actor=ROOT) as book:
-        origin, whole, root = book.tree()
+        origin, whole, root, *_ = book.tree()
         rows = forging.rows(path)
     if size is None or size == whole:
         return Anchor(origin, whole, root)
     return Anchor(origin, size, plain_root([row.hash for row in rows[:size]]))
-
-
-def plain_root(leaves: list[bytes]) -> bytes:
-    """RFC 6962, 2.1, word by word."""
-    from hashlib import sha256
-
-    if len(leaves) == 1:
-        return leaves[0]
-    half = 1
-    while half * 2 < len(leaves):
-        half *= 2
-    return sha256(b"\1" + plain_root(leaves[:half]) + plain_root(leaves[half:])).digest()
 
 
 def found(path: Path, *against: Anchor) -> list[tuple[int | None, str]]:
@@ -266,7 +255,7 @@ def test_what_an_independent_program_makes_of_them(told: Path) -> None:
     with Ledger(str(told), actor=ROOT) as book:
         for seq in (1, 256, 257, 599):
             theirs = other.prove_inclusion(seq, 600)
-            ours = [rows[seq - 1].hash, *book.proof(seq, 600)]
+            ours = [rows[seq - 1].hash, *book.proof(book.tree(), seq)]
             proof = InclusionProof("sha256", True, 600, seq, theirs.rule, ours)
             verify_inclusion(rows[seq - 1].hash, book.tree()[2], proof)
             old = kept(told, seq).root

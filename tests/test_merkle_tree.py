@@ -12,6 +12,7 @@ from pymerkle import InclusionProof, InmemoryTree, verify_consistency, verify_in
 
 from gpuledger.ledger import merkle
 from gpuledger.ledger.merkle import WIDTH, Fetch, complete
+from plain_tree import plain_root
 
 LEAVES = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657",
           "606162636465666768696a6b6c6d6e6f"]  # fmt: skip
@@ -105,16 +106,6 @@ def test_the_consistency_proofs_of_the_reference_tests(
     assert hexes(found) == path
     heads = [(size, bytes.fromhex(ROOTS[size - 1])) for size in sizes]
     assert merkle.extends(heads[0], heads[1], found)
-
-
-def plain_root(leaves: Sequence[bytes]) -> bytes:
-    """RFC 6962, 2.1, word by word."""
-    if len(leaves) == 1:
-        return leaves[0]
-    half = 1
-    while half * 2 < len(leaves):
-        half *= 2
-    return sha256(b"\1" + plain_root(leaves[:half]) + plain_root(leaves[half:])).digest()
 
 
 MANY = [leaf(b"%d" % number) for number in range(1100)]

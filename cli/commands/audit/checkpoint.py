@@ -22,7 +22,8 @@ def command(session: Session, key_file: str | None) -> None:
     """Print the size and the root of the tree over all events, signed, as C2SP lays it down."""
     key = signing_key(key_file)
     with session.ledger() as ledger:
-        checkpoint = Checkpoint(*ledger.tree())
+        tree = ledger.tree()
+        checkpoint = Checkpoint(tree.origin, tree.size, tree.root)
         session.notices(ledger)
     text = signed(checkpoint, key)
     if session.json:

@@ -31,11 +31,12 @@ def command(session: Session, *, seq: int | None, file: str | None, key_file: st
     key = signing_key(key_file)
     old = None if file is None else checkpoint_file(file, "--from", session.files).checkpoint
     with session.ledger() as ledger:
-        checkpoint = Checkpoint(*ledger.tree())
+        tree = ledger.tree()
+        checkpoint = Checkpoint(tree.origin, tree.size, tree.root)
         if old is not None and old.origin != checkpoint.origin:
             raise BadRequest("--from", file, f"a checkpoint of {checkpoint.origin}")
-        number = old.size if old is not None else (seq or 0) - ledger.tree_start() + 1
-        path = ledger.proof(number, checkpoint.size, consistency=old is not None)
+        number = old.size if old is not None else (seq or 0) - tree.first + 1
+        path = ledger.proof(tree, number, consistency=old is not None)
         session.notices(ledger)
     text = signed(checkpoint, key)
     proof = Proof(number - (old is None), tuple(path), text, old is not None)
