@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gpuledger.ledger.event import START, Head
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from gpuledger.ledger.mirrored import Mirrored
     from gpuledger.replay.batch import Batch, Recorded
     from gpuledger.replay.catalogue import MirrorAdded, MirrorRemoved
+    from gpuledger.replay.state import State
 
 
 class Mirrors(Reports):
@@ -40,15 +42,9 @@ class Mirrors(Reports):
         MirrorUnusable, BadRequest.
         """
         directory, why = _directory(directory), requests.reason(reason)
-
-        def work(batch: Batch) -> Recorded | Refused | None:
-            who = self._allocator.with_groups(batch.state, self.actor)
-            decision = decide_add(batch.state, directory, who, why)
-            if not isinstance(decision, Refusal):
-                batch.prepare_mirror(directory)
-            return self._record(batch, decision)
-
-        recorded = _or_refused(self._allocator.batch(work))
+        recorded = self._recorded(
+            lambda state, who: decide_add(state, directory, who, why), prepare=directory
+        )
         self.catch_up_mirrors()
         return recorded
 
@@ -58,12 +54,7 @@ class Mirrors(Reports):
         Raises Refused, NoSuchMirror, BadRequest.
         """
         directory, why = _directory(directory), requests.reason(reason)
-
-        def work(batch: Batch) -> Recorded | Refused | None:
-            who = self._allocator.with_groups(batch.state, self.actor)
-            return self._record(batch, decide_remove(batch.state, directory, who, why))
-
-        recorded = _or_refused(self._allocator.batch(work))
+        recorded = self._recorded(lambda state, who: decide_remove(state, directory, who, why))
         assert recorded is not None
         return recorded
 
@@ -81,12 +72,28 @@ class Mirrors(Reports):
         head = self.log.head()
         return standings(self, self.log.reading(mirrors_of), count=True), head
 
-    def _record(
-        self, batch: Batch, decision: MirrorAdded | MirrorRemoved | Refusal | None
-    ) -> Recorded | Refused | None:
-        if isinstance(decision, Refusal):
-            return batch.refuse(decision, self.actor)
-        return None if decision is None else batch.append(decision, self.actor.identity)
+    def _recorded(
+        self,
+        decide: Callable[[State, Actor], MirrorAdded | MirrorRemoved | Refusal | None],
+        prepare: str | None = None,
+    ) -> Recorded | None:
+        """Decide in a turn, and record the outcome behind the leases that are due; a refusal is
+        recorded, then raised. What is granted makes the mirror in `prepare` ready first.
+        """
+
+        def work(batch: Batch) -> Recorded | Refused | None:
+            batch.lapse(self.actor)
+            decision = decide(batch.state, self._allocator.with_groups(batch.state, self.actor))
+            if isinstance(decision, Refusal):
+                return batch.refuse(decision, self.actor)
+            if prepare is not None:
+                batch.prepare_mirror(prepare)
+            return None if decision is None else batch.append(decision, self.actor.identity)
+
+        outcome = self._allocator.batch(work)
+        if isinstance(outcome, Refused):
+            raise outcome
+        return outcome
 
 
 def standings(
@@ -105,12 +112,6 @@ def standings(
     name = ledger.ledger_id()
     mirrors = [Mirror(one, name, log.path) for one in directories]
     return [one.look(log.read, known, count=count) for one in mirrors]
-
-
-def _or_refused(outcome: Recorded | Refused | None) -> Recorded | None:
-    if isinstance(outcome, Refused):
-        raise outcome
-    return outcome
 
 
 def _directory(told: str) -> str:

@@ -221,3 +221,15 @@ def test_it_is_shared_as_the_ledger_is(book: Ledger, there: Path, ledger_path: P
         os.umask(before)
     assert stat.S_IMODE(folder(book, there).stat().st_mode) == 0o2770
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder(book, there).iterdir()} == {0o660}
+
+
+def test_leases_that_are_due_end_first(ledger_path: Path, there: Path) -> None:
+    """As with every act that writes, each at its own end: a mirror makes no lease longer."""
+    now = 1_800_000_000_000_000
+    with ledger(ledger_path, pool(1, 8, 64), clock_us=lambda: now) as book:
+        for act in (book.mirror_add, book.mirror_remove):
+            until = book.allocate("leased", 1, lease=60).start + 60_000_000
+            now += 120_000_000
+            act(str(there))
+            released, _ = list(book.log.read(book.head().seq - 2))
+            assert (released.kind, released.at) == ("allocation.released", until)
