@@ -8,12 +8,11 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TypeVar
 
-from gpuledger.ledger.chain import head_of, seal
-from gpuledger.ledger.errors import HeadMoved
+from gpuledger.ledger.chain import seal
 from gpuledger.ledger.event import START, Draft, Event, Head
-from gpuledger.ledger.mirrored import Mirrored
-from gpuledger.ledger.row import find_key, head_in, insert, read_events
+from gpuledger.ledger.row import head_in, insert, read_events
 from gpuledger.ledger.schema import migrate
+from gpuledger.ledger.staging import StagedTurn
 from gpuledger.replay.store_schema import STORES
 
 Found = TypeVar("Found")
@@ -30,35 +29,12 @@ def _template() -> bytes:
     return connection.serialize()
 
 
-class MemoryTurn:
-    """A turn at the log in memory, with what a turn at a file has."""
+class MemoryTurn(StagedTurn):
+    """A turn at the log in memory, which nobody else has either; `now_us` is the time in it."""
 
     def __init__(self, connection: sqlite3.Connection, now_us: int) -> None:
-        self.connection = connection
-        self.head = head_in(connection)
+        super().__init__(connection, head_in(connection))
         self.now_us = now_us
-        self.mirrors: tuple[str, ...] = ()
-        self.mirrored: tuple[Mirrored, ...] = ()
-
-    def append(self, draft: Draft, expected_head: Head) -> Event:
-        """Append `draft` after `expected_head`, which must be the turn's head."""
-        if expected_head != self.head:
-            raise HeadMoved(expected_head.seq, self.head.seq)
-        event = seal(draft, self.head)
-        insert(self.connection, event)
-        self.head = head_of(event)
-        return event
-
-    def prepare_mirror(self, directory: str) -> None:
-        """A log in memory has no mirrors."""
-
-    def find_key(self, actor: str, key: str) -> Event | None:
-        """The event recorded under a retry key."""
-        return find_key(self.connection, actor, key)
-
-    def read(self, after: int, upto: int | None = None) -> Iterator[Event]:
-        """The events after a seq, up to another."""
-        return iter(read_events(self.connection, after, ALL if upto is None else upto, ALL))
 
 
 class MemoryLog:
