@@ -25,7 +25,7 @@ from .hole import holes_of, no_holes
 from .snapshot_store import Header, Misfit, Snapshot
 from .state import State
 
-EVERY = 64
+EVERY = 128
 GRANTS = 256
 """So many grants of its own a process remembers."""
 FOLD_COST = 6
