@@ -16,9 +16,14 @@ import sample_ledgers as ledgers
 from figure import RATE, Compare, Goal
 from floors import BareInserts
 from gpuledger.handle import Ledger
+from gpuledger.ledger import tiles
 
 BATCH = 27
 """Grants in a row; the small pool has 32 GPUs."""
+
+
+WHOLE_TILES = 512
+"""Events in a row that fill the same number of the tree's tiles each time: two."""
 
 
 class Client:
@@ -106,6 +111,38 @@ def test_release(client: Client, bare: BareInserts, batch: int, compare: Compare
         units=(batch, batch),
         rounds=40,
     )
+
+
+def test_upkeep_of_the_tree(
+    client: Client, tmp_path: Path, small: bool, monkeypatch: pytest.MonkeyPatch, compare: Compare
+) -> None:
+    """Grants and releases that keep the tree for checkpoints beside such as leave it alone."""
+    events = 8 if small else WHOLE_TILES
+
+    def turns(of: Client) -> None:
+        for _ in range(events // 2):
+            of.grant(1)
+            of.release()
+
+    def without() -> Callable[[], object]:
+        def work() -> None:
+            with monkeypatch.context() as patched:
+                patched.setattr(tiles, "catch_up", lambda *_: None)
+                turns(other)
+
+        return work
+
+    with ledgers.empty(tmp_path / "other.db") as ledger:
+        other = Client(ledger)
+        compare(
+            "append with the upkeep of the tree",
+            lambda: lambda: turns(client),
+            without,
+            against="append without it",
+            goal=Goal("time", 1.1),
+            units=(events, events),
+            rounds=30,
+        )
 
 
 def test_grant_after_many_events(
