@@ -13,39 +13,23 @@ import stat
 from collections.abc import Callable, Iterator
 from itertools import groupby, islice
 
-import msgspec
-
 from .cloudevent import from_line, to_line
 from .descriptors import give
 from .errors import GpuledgerError, MirrorUnusable
-from .event import Event, Head
+from .event import START, Event, Head
 from .failure import FAULTS
 from .folder import sync
 from .mirrored import Diverged, Mirrored, troubled
-from .note import write_at
 from .segment import BLOCK, End, Segment, first_of, open_name, read_end, sealed_name, segments
+from .tail import STRANGE, Left, Tail
 
 AT_ONCE = 20_000
 """So many events that a mirror lacked from before are written in one turn."""
-
-_STRANGE = "it ends in what the log does not hold"
 
 Read = Callable[[int, int], Iterator[Event]]
 """The log: the events with a seq above the first number, up to the second."""
 
 _FLAGS = sum(getattr(os, f"O_{name}", 0) for name in "CLOEXEC NOFOLLOW NONBLOCK BINARY".split())
-
-
-class _Tail(msgspec.Struct):
-    """A segment that is open for writing: after `seq` its line goes to byte `at`, where `torn`
-    stands already.
-    """
-
-    fd: int
-    name: str
-    at: int
-    torn: bytes
-    last: Event | None
 
 
 class Mirror:
@@ -60,7 +44,8 @@ class Mirror:
         self._ledger = ledger
         self._model = model
         self._seq = 0
-        self._tail: _Tail | None = None
+        self._tail: Tail | None = None
+        self._left: Left | None = None
 
     def prepare(self) -> None:
         """Make the folder where it is missing; only here, so that an empty mount point is never
@@ -116,8 +101,10 @@ class Mirror:
         try:
             self._find(read, before, os.O_RDWR)
             most = None if self._seq >= before.seq else AT_ONCE
+            self._left = None
             self._append(islice(read(self._seq, head.seq), most))
             self._seal_if_full()
+            self._left = None if self._tail is None else self._tail.left()
         except (OSError, Diverged, GpuledgerError, *FAULTS) as error:
             return self._troubled(error, head)
         finally:
@@ -136,7 +123,7 @@ class Mirror:
         if guess.seq:
             name = open_name(guess.seq)
             with contextlib.suppress(FileNotFoundError):
-                self._open(name, read, how)
+                self._open(name, read, how, guess)
                 return
             if os.path.exists(os.path.join(self.folder, sealed_name(guess.seq, guess.hash))):
                 self._seq = guess.seq
@@ -156,12 +143,17 @@ class Mirror:
         if known is None or known.hash != sealed.hash:
             raise Diverged(f"its segment {sealed.name} is not of this log")
 
-    def _open(self, name: str, read: Read, how: int) -> None:
-        """Open a segment, and check its last line against the log."""
+    def _open(self, name: str, read: Read, how: int, guess: Head = START) -> None:
+        """Open a segment, and check its last line against the log: unless it is as this process
+        left it, at the event where the log ends, which is `guess`.
+        """
         fd = os.open(os.path.join(self.folder, name), how | _FLAGS)
-        tail = self._tail = _Tail(fd, name, 0, b"", None)
+        tail = self._tail = Tail(fd, name, 0, b"", None)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise Diverged(f"its segment {name} is no plain file")
+        if self._left is not None and tail.stands_as(self._left, guess):
+            self._seq = guess.seq
+            return
         end = read_end(fd)
         if end is None:
             raise Diverged(f"its segment {name} ends in a line that is no event")
@@ -197,33 +189,12 @@ class Mirror:
             if self._tail is None:
                 self._begin(open_name(first))
             assert self._tail is not None
-            self._put(self._tail, b"".join(map(self._line, part)))
+            self._tail.put(b"".join(map(self._line, part)))
             self._tail.last = part[-1]
             self._seq = part[-1].seq
             self._seal_if_full()
         if self._tail is not None and self._tail.torn:
-            raise Diverged(_STRANGE)
-
-    def _put(self, tail: _Tail, lines: bytes) -> None:
-        """Write what is not there yet of `lines`, and sync it.
-
-        What cannot be synced is taken back, so that the next writer writes it again: the system
-        may tell of that only once.
-        """
-        if not lines.startswith(tail.torn):
-            raise Diverged(_STRANGE)
-        began, rest = tail.at, memoryview(lines)[len(tail.torn) :]
-        try:
-            while rest:
-                done = write_at(tail.fd, rest, tail.at)  # type: ignore[arg-type]
-                tail.at += done
-                rest = rest[done:]
-            getattr(os, "fdatasync", os.fsync)(tail.fd)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.ftruncate(tail.fd, began)
-            raise
-        tail.torn = b""
+            raise Diverged(STRANGE)
 
     def _check_torn(self, read: Read) -> None:
         """Raise Diverged where half a line is no part of the next one."""
@@ -231,7 +202,7 @@ class Mirror:
         if tail is not None and tail.torn:
             following = next(read(self._seq, self._seq + 1), None)
             if following is None or not self._line(following).startswith(tail.torn):
-                raise Diverged(_STRANGE)
+                raise Diverged(STRANGE)
 
     def _begin(self, name: str) -> None:
         """Make an empty segment, as the ledger is shared, and only then give it its name."""
@@ -247,7 +218,7 @@ class Mirror:
         finally:
             os.close(fd)
         os.rename(new, path)
-        self._tail = _Tail(os.open(path, os.O_RDWR | _FLAGS), name, 0, b"", None)
+        self._tail = Tail(os.open(path, os.O_RDWR | _FLAGS), name, 0, b"", None)
         sync(self.folder)
 
     def _seal_if_full(self) -> None:

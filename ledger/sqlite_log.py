@@ -27,7 +27,6 @@ from .witness import check_note, ledger_id
 from .writer import Writer
 
 if TYPE_CHECKING:
-    from .mirror import Mirror
     from .mirrored import Mirrored
 
 
@@ -45,6 +44,7 @@ class SqliteTurn:
         "_last",
         "_open",
         "_pid",
+        "_sealed",
         "_timeout_s",
         "_writer",
         "connection",
@@ -67,6 +67,7 @@ class SqliteTurn:
         self._last = last
         self._open = False
         self._pid = os.getpid()
+        self._sealed: Event | None = None
         self.mirrors: tuple[str, ...] = ()
         self.mirrored: tuple[Mirrored, ...] = ()
 
@@ -112,15 +113,15 @@ class SqliteTurn:
     def _mirror(self, before: Head) -> tuple[Mirrored, ...]:
         """Write what is committed now to the mirrors; nothing of it fails the turn."""
         return tuple(
-            self._mirror_in(one).write(self.read, before, self.head) for one in self.mirrors
+            self._writer.mirror(one).write(self._fresh, before, self.head) for one in self.mirrors
         )
 
-    def _mirror_in(self, directory: str) -> Mirror:
-        from .mirror import Mirror
-
-        path = self._writer.path
-        ledger = self._writer.ledger or ledger_id(self.connection, path)
-        return Mirror(directory, ledger.hex(), path)
+    def _fresh(self, after: int, upto: int) -> Iterator[Event]:
+        """As `read`; the one event that most turns append comes from memory."""
+        event = self._sealed
+        if event is not None and event.seq == upto == after + 1:
+            return iter((event,))
+        return self.read(after, upto)
 
     def __del__(self) -> None:
         # Ctrl-C can strike between a block's end and __exit__, which then never runs.
@@ -133,7 +134,7 @@ class SqliteTurn:
         if expected_head.seq != head.seq or expected_head.hash != head.hash:
             raise HeadMoved(expected_head.seq, head.seq)
         self._check_process()
-        event = seal(draft, head)
+        event = self._sealed = seal(draft, head)
         insert(self.connection, event)
         self.head = head_of(event)
         return event
@@ -150,7 +151,7 @@ class SqliteTurn:
         """
         from .mirror import prepare
 
-        prepare(self._mirror_in(directory), self.read, self.head)
+        prepare(self._writer.mirror(directory), self.read, self.head)
 
     def find_key(self, actor: str, key: str) -> Event | None:
         """Return the event that `actor` recorded under the retry key `key`, if any."""

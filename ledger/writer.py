@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+from typing import TYPE_CHECKING
 
 from . import note
 from .connection import Place, open_writer, place_of
@@ -17,6 +18,9 @@ from .format import LOCK_SUFFIX
 from .lock import LedgerLock
 from .row import head_in
 from .witness import check_note, ledger_id
+
+if TYPE_CHECKING:
+    from .mirror import Mirror
 
 WAL_LIMIT = 8 * 2**20
 """Past this size, in bytes, the -wal is written back and cut to nothing, under the lock."""
@@ -47,6 +51,7 @@ class Writer:
         self._place: Place = (0, 0)
         self._noted: tuple[bytes, Head] = (b"", START)
         self._next_note: bytes | None = None
+        self._mirrors: dict[str, Mirror] = {}
         self._wal_limit = WAL_LIMIT
         self._unmeasured = 0
         self._wal_path = path + "-wal"
@@ -97,6 +102,16 @@ class Writer:
             self._unmeasured += appended
             self._next_note = note.encode_note(note.Note(self.ledger, head.seq, head.hash))
             self.head = head
+
+    def mirror(self, directory: str) -> Mirror:
+        """The mirror in `directory`, with what this process knows of it; inside a turn only."""
+        found = self._mirrors.get(directory)
+        if found is None:
+            from .mirror import Mirror
+
+            ledger = self.ledger or ledger_id(self.connection, self.path)
+            found = self._mirrors[directory] = Mirror(directory, ledger.hex(), self.path)
+        return found
 
     def leave(self, *, last: bool = False) -> None:
         """Undo what is not committed, note the head, and let the lock go; idempotent."""
@@ -173,6 +188,7 @@ class Writer:
         self._evidence = False
         self.ledger = b""
         self._noted = b"", START
+        self._mirrors = {}
         self._wal_limit = WAL_LIMIT
         self._unmeasured = _MEASURE_EVERY
 

@@ -118,6 +118,34 @@ def test_every_torn_end_is_finished(book: Ledger, there: Path) -> None:
     assert check(str(there)).torn == 0
 
 
+def test_its_end_is_read_where_somebody_else_touched_it(
+    book: Ledger, there: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer goes on where it stopped itself; who else wrote, even the same, is not believed."""
+    looks: list[int] = []
+
+    def read_end(fd: int) -> segmenting.End | None:
+        looks.append(fd)
+        return segmenting.read_end(fd)
+
+    monkeypatch.setattr(writing, "read_end", read_end)
+    book.mirror_add(str(there))
+    book.allocate("train", 1)
+    looks.clear()
+    book.release("train")
+    book.allocate("train", 1)
+    assert not looks
+    (path,) = folder(book, there).glob("*-open.jsonl")
+    path.write_bytes(path.read_bytes())
+    book.release("train")
+    assert len(looks) == 1
+    with Ledger(str(book.path), actor=Actor("ada")) as other:
+        other.allocate("more", 1)
+        book.allocate("train", 1)
+    assert len(looks) == 3
+    assert text(book, there) == lines(book)
+
+
 def test_what_differs_is_not_touched(book: Ledger, there: Path) -> None:
     """A mirror whose end is not the log's has diverged: nothing is written, and that is said."""
     book.mirror_add(str(there))

@@ -12,6 +12,7 @@ import pytest
 
 import gpuledger.ledger.mirror as writing
 import gpuledger.ledger.segment as segmenting
+import gpuledger.ledger.tail as tailing
 from gpuledger.handle import Ledger
 from gpuledger.ledger.event import Event, Head
 from gpuledger.ledger.mirror import Mirror
@@ -68,7 +69,7 @@ def fate(monkeypatch: pytest.MonkeyPatch, rng_seed: int) -> Iterator[Fate]:
         for module in (writing, segmenting):
             patched.setattr(module, "BLOCK", BLOCK)
         patched.setattr(writing, "AT_ONCE", AT_ONCE)
-        patched.setattr(writing, "write_at", fate.write_at)
+        patched.setattr(tailing, "write_at", fate.write_at)
         patched.setattr(writing, "sync", fate.around(writing.sync))
         patched.setattr(writing, "give", fate.around(writing.give))
         for name in ("rename", "fdatasync", "fsync", "ftruncate", "unlink"):
