@@ -178,9 +178,11 @@ class Reports(Proofs):
         `against` are checkpoints whose trees the log's must extend.
         """
         from gpuledger.replay.verification import verify
+        from gpuledger.second import helped
 
         self.mind_the_mirrors()
-        return verify(self.log, read_note(self.log.path + LOCK_SUFFIX), expect, against)
+        noted = read_note(self.log.path + LOCK_SUFFIX)
+        return verify(self.log, noted, expect, against, helped(self.log.path))
 
     def export(self, after: int = 0) -> Iterator[bytes]:
         """The events after a seq, one CloudEvents object a line, without the line's end."""

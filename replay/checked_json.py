@@ -33,9 +33,10 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
-_spell = json.JSONEncoder(
+spell = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=False, check_circular=False
 ).encode
+"""The canonical JSON of a value as a str; see `canonical`."""
 _short = json.JSONDecoder(parse_float=_refuse, parse_constant=_refuse).decode
 _long = json.JSONDecoder(
     object_pairs_hook=_once, parse_float=_refuse, parse_constant=_refuse, parse_int=_bounded
@@ -45,7 +46,7 @@ _digits = re.compile(rb"[0-9]{16}").search
 
 def canonical(value: object) -> bytes:
     """RFC 8785 for strings, integers, booleans, null, lists and objects."""
-    return _spell(value).encode()
+    return spell(value).encode()
 
 
 def text(value: str) -> str:

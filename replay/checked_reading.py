@@ -25,7 +25,7 @@ RUN = 2_048
 """Rows of one run: a read transaction of a few milliseconds, and eight tiles of the tree."""
 
 Raw = tuple[Any, ...]
-"""The nine columns, the texts as bytes, and whether types are right and indexes lead to the row."""
+"""The nine columns of a row in a run that can be read at once: what is no text there is no str."""
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
@@ -76,11 +76,21 @@ _BY_KEY = (
     " AND e.seq = events.seq))"
 )
 _FROM = " FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
-_TYPED = (
-    " AND typeof(kind) = 'text' AND typeof(actor) = 'text' AND typeof(data) = 'text'"
-    " AND (key IS NULL OR typeof(key) = 'text')"
+_PLAIN = (
+    "SELECT seq, at, kind, version, actor, key, data, prev, hash"
+    " FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
 )
-_WHOLE = f"{_COLUMNS}{_BY_SEQ} AND {_BY_KEY}{_TYPED}{_FROM}"
+# A row that is not found by its seq is not in the join.
+_WHOLE = (
+    "SELECT e.seq, e.at, e.kind, e.version, e.actor, e.key, e.data, e.prev, e.hash"
+    " FROM events AS e CROSS JOIN events AS own ON own.seq = e.seq"
+    " WHERE e.seq > ? AND e.seq <= ? ORDER BY e.seq LIMIT ?"
+)
+_KEYED = (
+    "SELECT count(DISTINCT e.seq) FROM events AS e CROSS JOIN events AS k INDEXED BY events_keys"
+    " ON k.actor = e.actor AND k.key = e.key AND k.key IS NOT NULL AND k.seq = e.seq"
+    " WHERE e.seq > ? AND e.seq <= ?"
+)
 _READ = (
     f"{_COLUMNS}{_BY_SEQ}, {_BY_KEY}, typeof(kind) || typeof(actor) || typeof(data) || typeof(key)"
     f"{_FROM}"
@@ -90,17 +100,32 @@ TYPES = ("texttexttexttext", "texttexttextnull")
 
 
 def whole_run(log: Checked, after: int, head: int) -> list[Raw]:
-    """The next rows at once; none where they cannot be read so, and `run` says why."""
+    """The next rows at once, each of them found by its seq and its retry key; none where they
+    cannot be read so, and `run` says why.
+    """
     try:
         return log.reading(lambda conn: _whole(conn, after, head))
     except GpuledgerError:
         return []
 
 
-def _whole(conn: sqlite3.Connection, after: int, head: int) -> list[Raw]:
-    if not _has_index(conn):
+def plain_run(log: Checked, after: int, upto: int) -> list[Raw]:
+    """The rows up to a seq that another process has vouched for; none where they cannot be read."""
+    try:
+        return log.reading(lambda conn: conn.execute(_PLAIN, (after, upto, RUN)).fetchall())
+    except GpuledgerError:
         return []
-    return conn.execute(_WHOLE, (after, head, RUN)).fetchall()
+
+
+def _whole(conn: sqlite3.Connection, after: int, head: int) -> list[Raw]:
+    # In another encoding the bytes of the file are not those that were hashed.
+    if not _has_index(conn) or conn.execute("PRAGMA encoding").fetchall() != [("UTF-8",)]:
+        return []
+    rows = conn.execute(_WHOLE, (after, head, RUN)).fetchall()
+    keyed = sum(row[5] is not None for row in rows)
+    if keyed and conn.execute(_KEYED, (after, rows[-1][0])).fetchone() != (keyed,):
+        return []
+    return rows
 
 
 def run(log: Checked, after: int, head: int, problems: list[Problem]) -> tuple[list[Row], int]:

@@ -1,17 +1,16 @@
-"""The check of the rows themselves: order, bytes, hashes, links, and nobody holds twice.
+"""The check of the rows themselves: order, bytes, hashes, links.
 
-Nothing here is the writer's: the canonical form is made by the standard library, and
-holders are counted in a dictionary.
+Nothing here is the writer's: the canonical form is made by the standard library.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from hashlib import sha256
 from typing import Any
 
 from ..ledger.note import Note, Unreadable
+from .checked_book import Book
 from .checked_gaps import NamedGaps
 from .checked_json import strictly, text
 from .checked_reading import Raw, Row
@@ -26,6 +25,7 @@ class ChainCheck:
     """Goes along the rows; `problems` gathers what is wrong, `seq` and `hash` are the head so
     far, `gaps` the stretches that are lost, as `named` says, and `crossed` the one that lies
     before the row checked last. Of the events with the seqs in `asked` the hashes are kept.
+    `book` is who holds what; whoever checks a row also takes it there.
     """
 
     def __init__(self, named: NamedGaps, asked: Collection[int] = ()) -> None:
@@ -33,7 +33,7 @@ class ChainCheck:
         self.seq = 0
         self.hash = bytes(32)
         self.count = 0
-        self.ledger = ""
+        self.book = Book(self.problems)
         self._also = self.hash
         self._at = 0
         self._asked = asked
@@ -42,9 +42,6 @@ class ChainCheck:
         self.gaps: list[Hole] = []
         self.crossed: Hole | None = None
         self._named = named
-        self._doubtful: set[int] = set()
-        self._holders: dict[tuple[Any, Any], int] = {}
-        self._grants: dict[int, list[tuple[Any, Any]]] = {}
 
     def check_run(self, rows: Sequence[Raw]) -> list[Any] | None:
         """Check rows at once, and return what the data of each says.
@@ -52,16 +49,27 @@ class ChainCheck:
         None, and nothing is changed, where there are none or something is wrong with them.
         """
         values = self._runs.values(rows, self.seq, self._at, self.hash) if rows else None
-        if values is None:
-            return None
+        if values is not None:
+            self._pass(rows)
+        return values
+
+    def take_run(self, rows: Sequence[Raw], seq: int, link: bytes) -> bool:
+        """Take rows that another process has checked up to `seq` and its hash; False, and nothing
+        is changed, where they are not these.
+        """
+        if not rows or len(rows) != seq - self.seq or rows[-1][8] != link:
+            return False
+        self._pass(rows)
+        return True
+
+    def _pass(self, rows: Sequence[Raw]) -> None:
         first = self.seq + 1
-        self.seq, self._at, *_, self.hash, _ = rows[-1]
+        self.seq, self._at, *_, self.hash = rows[-1]
         self._also, self.crossed = self.hash, None
         self.count += len(rows)
-        self._hashes |= {
-            seq: rows[seq - first][8] for seq in self._asked if first <= seq <= self.seq
-        }
-        return values
+        for seq in self._asked:
+            if first <= seq <= self.seq:
+                self._hashes[seq] = rows[seq - first][8]
 
     def check(self, row: Row) -> Any:  # noqa: ANN401 - any JSON value
         """Check one row against the one before, and return what its data says."""
@@ -103,41 +111,6 @@ class ChainCheck:
         covered = b"\0" + front + row.data + b',"' + row.prev.hex().encode() + b'"]'
         return data, sha256(covered).digest()
 
-    def book(self, seq: int, kind: Any, data: Any, *, void: bool) -> None:  # noqa: ANN401
-        """Who holds what, in a dictionary: no GPU has two holders, what is void changes nothing.
-
-        To be called after `check`; data that is no such record is named by whoever decodes it.
-        """
-        if not isinstance(data, dict):
-            return
-        if seq == 1:
-            self.ledger = str(data.get("ledger", ""))
-        with suppress(TypeError, AttributeError, KeyError):
-            if kind == b"allocation.granted":
-                self._take(seq, data.get("servers", []), void=void)
-            if not void:
-                for one in data.get("extensions", ()):
-                    self._doubtful.discard(one["allocation"])  # it runs
-                for ended in (*data.get("allocations", ()), *data.get("ended", ())):
-                    for one in self._grants.pop(ended, ()):
-                        self._holders.pop(one, None)
-
-    def _take(self, seq: int, shares: list[dict[str, Any]], *, void: bool) -> None:
-        taken = [(share.get("server"), gpu) for share in shares for gpu in share.get("gpus", [])]
-        if self._doubtful:
-            self._doubt({self._holders.get(one, 0) for one in taken})
-        if len(set(taken)) < len(taken) or any(one in self._holders for one in taken):
-            self.problems.append(Problem(seq, "double"))
-        elif not void:
-            self._holders.update(dict.fromkeys(taken, seq))
-            self._grants[seq] = taken
-
-    def _doubt(self, holders: set[int]) -> None:
-        """Let those go who hold what was granted anew, where a gap may hide their end."""
-        for held_by in holders & self._doubtful:
-            for one in self._grants.pop(held_by, []):  # it ended in a gap
-                self._holders.pop(one, None)
-
     def _missing(self, seq: int) -> None:
         if seq <= self.seq + 1:
             return
@@ -149,11 +122,11 @@ class ChainCheck:
         if hole.before not in (self.hash, self._also):
             self.problems.append(Problem(hole.first, "gap", f"up to {hole.last}"))
         self.gaps.append(hole)
-        self.ledger = self.ledger or hole.ledger or ""
+        self.book.ledger = self.book.ledger or hole.ledger or ""
         lost = {seq: one for seq, one in self._named.known.items() if hole.first <= seq < hole.last}
         self._hashes |= {**lost, hole.last: hole.after}
         self.hash = self._also = hole.after
-        self._doubtful |= self._grants.keys()
+        self.book.doubt_all()
 
     def _advance(self, row: Row, computed: bytes) -> None:
         """Both the stored and the computed hash may be what comes next links to: one problem,
@@ -178,7 +151,7 @@ class ChainCheck:
             return
         if isinstance(note, Unreadable):
             self.problems.append(Problem(None, "note", note.why))
-        elif note.ledger.hex() != self.ledger:
+        elif note.ledger.hex() != self.book.ledger:
             self.problems.append(Problem(None, "note", "it belongs to another ledger"))
         elif note.seq > self.seq:
             missing = f"{self.seq + 1} to {note.seq}"

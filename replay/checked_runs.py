@@ -9,14 +9,13 @@ the values, and does not know of floats, of great integers or of deep nesting.
 from __future__ import annotations
 
 import re
-from binascii import hexlify
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Annotated, Any
 
 import msgspec
 
-from .checked_json import MOST, canonical
+from .checked_json import MOST, spell, text
 from .checked_reading import Raw
 
 DEPTH = 6
@@ -28,7 +27,7 @@ for _ in range(DEPTH):
     _Value = str | _Integer | bool | list[_Value] | dict[str, _Value] | None
 
 _decode = msgspec.json.Decoder(dict[str, _Value]).decode
-_foreign_key = re.compile(rb'[\x80-\xff](?:[^"\\]|\\.)*":').search
+_foreign_key = re.compile(r'[^\x00-\x7f](?:[^"\\]|\\.)*":').search
 """Finds an object key that is not ASCII, and now and then a text that is none."""
 
 
@@ -36,48 +35,59 @@ class RunCheck:
     """Remembers how kinds and actors are spelled, which are few."""
 
     def __init__(self) -> None:
-        self._fronts: dict[tuple[bytes, int, bytes], bytes] = {}
+        self._fronts: dict[tuple[str, int, str], str] = {}
 
     def values(self, rows: Sequence[Raw], seq: int, at: int, link: bytes) -> list[Any] | None:
         """What each row's data says, where all are sound and follow the event `seq` with the
         time `at` and the hash `link`; None where something is wrong with any.
         """
-        values: list[Any] = []
+        return said(rows) if self.chained(rows, seq, at, link) else None
+
+    def chained(self, rows: Sequence[Raw], seq: int, at: int, link: bytes) -> bool:
+        """Whether each row has the hash of what it says, and follows the one before it."""
         fronts = self._fronts
         try:
-            for number, when, kind, version, actor, key, data, prev, own, fine in rows:
+            for number, when, kind, version, actor, key, data, prev, own in rows:
                 seq += 1
                 front = fronts.get((kind, version, actor)) or self._front(kind, version, actor)
-                told = b"null" if key is None else canonical(key.decode())
-                link_told = hexlify(prev)
-                covered = b'\0[1,%d,%d%b%b,%b,"%b"]' % (seq, when, front, told, data, link_told)
+                told = "null" if key is None else text(key)
+                covered = f'\0[1,{seq},{when}{front}{told},{data},"{link.hex()}"]'
                 if (
-                    sha256(covered).digest() != own
+                    sha256(covered.encode()).digest() != own
                     or prev != link
                     or when < at
                     or number != seq
-                    or not fine
                     or type(when) is not int
                     or type(version) is not int
-                    or not (data.isascii() or not _foreign_key(data))
+                    or type(data) is not str
                 ):
-                    return None
-                values.append(_decode(data))
+                    return False
                 at, link = when, own
-            return values if _spelled(values, rows) else None
-        except (ValueError, TypeError, AttributeError, RecursionError, msgspec.MsgspecError):
-            return None
+        except (ValueError, TypeError):
+            return False
+        return True
 
-    def _front(self, kind: bytes, version: int, actor: bytes) -> bytes:
-        front = b",%b,%d,%b," % (canonical(kind.decode()), version, canonical(actor.decode()))
+    def _front(self, kind: str, version: int, actor: str) -> str:
+        """Raises TypeError where kind or actor is no text."""
+        front = f",{text(kind)},{version},{text(actor)},"
         if len(self._fronts) >= _MOST_FRONTS:
             self._fronts.clear()
         self._fronts[kind, version, actor] = front
         return front
 
 
-def _spelled(values: list[Any], rows: Sequence[Raw]) -> bool:
-    """Whether all data is canonical. No JSON object is the beginning of another, so that two
-    wrong neighbours cannot make a right text.
+def said(rows: Sequence[Raw]) -> list[Any] | None:
+    """What each row's data says, where all of it is canonical; None where any is not.
+
+    No JSON object is the beginning of another, so that two wrong neighbours cannot make a right
+    text.
     """
-    return canonical(values) == b"[%b]" % b",".join([row[6] for row in rows])
+    texts = [row[6] for row in rows]
+    whole = f"[{','.join(texts)}]"
+    try:
+        if not whole.isascii() and any(map(_foreign_key, texts)):
+            return None
+        values = [_decode(one) for one in texts]
+        return values if spell(values) == whole else None
+    except (ValueError, TypeError, RecursionError, msgspec.MsgspecError):
+        return None

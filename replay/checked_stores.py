@@ -11,12 +11,13 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from ..ledger.errors import GpuledgerError
+from ..ledger.event import Event
 from .checked_json import canonical
 from .checked_reading import Checked
 from .checked_tables import table_problems
-from .checked_words import Flat, spelled
+from .checked_words import closed, spelled
 from .fold import FOLD_VERSION
-from .holding import Capacity, Effects, Holding
+from .holding import Effects, Holding
 from .piece import Piece
 from .problem import Problem
 from .snapshot_store import Header, Misfit
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 RUN = 2_000
 Stored = tuple[int, bytes, bytes, Any, Any]
 """A row: its number, its value, its digest, and what it is found by."""
-_holding, _capacity = Flat(Holding), Flat(Capacity)
 
 
 def _header(conn: sqlite3.Connection) -> Header | None:
@@ -58,8 +58,8 @@ class StoreCheck:
         self._log = log
         self._header: Header | None = None
         self._pieces: dict[str, tuple[bytes, bytes]] = {}
-        self._rows: dict[str, Iterator[Stored]] = {}
-        self._ahead: dict[str, Stored | None] = {}
+        self._rows: dict[str, _Rows] = {}
+        self._closed: list[Holding] = []
         self._number = {"holdings": 0, "capacity": 0}
         self._unread: set[str] = set()
         self._compared = False
@@ -72,8 +72,8 @@ class StoreCheck:
             return
         if not self._earlier:
             for table in self._number:
-                self._rows[table] = _stored(log, table)
-                self._next(table)
+                self._rows[table] = _Rows(log, table)
+                self._row(table)
 
     def _take(self, conn: sqlite3.Connection) -> None:
         header = _header(conn)
@@ -88,50 +88,72 @@ class StoreCheck:
         self._header = header
         self._pieces = {_text(key): (value, digest) for key, value, digest in rows}
 
-    def _next(self, table: str) -> None:
-        try:
-            self._ahead[table] = next(self._rows[table], None)
-        except (Misfit, GpuledgerError) as error:
-            why = error.why if isinstance(error, Misfit) else error.code
+    def _row(self, table: str) -> Stored | None:
+        """The next stored row, None where there is none; says once where it cannot be read."""
+        rows = self._rows[table]
+        found = rows.ahead(1)
+        if found:
+            return found[0]
+        if rows.wrong is not None and table not in self._unread:
+            why = rows.wrong.why if isinstance(rows.wrong, Misfit) else rows.wrong.code
             self._problems.append(Problem(None, table, why))
-            self._ahead[table] = None
             self._unread.add(table)
+        return None
 
-    def follow(self, at: tuple[int, bytes], pieces: Mapping[str, Piece], effects: Effects) -> None:
-        """Compare the rows that the event `at` (seq and hash) left, and all pieces where the
-        header stands here.
+    def follow(self, event: Event, pieces: Mapping[str, Piece], effects: Effects) -> None:
+        """Compare the rows that the event left, some later with others at once, and all pieces
+        where the header stands here.
         """
-        header, (seq, link) = self._header, at
-        if header is None or seq > header.seq:
+        header = self._header
+        if header is None or event.seq > header.seq:
             return
-        for holding in effects.closed:
-            columns = holding.server.encode(), holding.end
-            self._compare("holdings", _holding(holding), columns)
-        for capacity in effects.capacity:
-            self._compare("capacity", _capacity(capacity), (None, None))
-        if seq == header.seq:
+        if effects.closed:
+            self._closed += effects.closed
+            if len(self._closed) >= RUN:
+                self.catch_up()
+        if effects.capacity:
+            self.catch_up()
+            for capacity in effects.capacity:
+                self._compare("capacity", spelled(capacity), (None, None))
+        if event.seq == header.seq:
+            self.catch_up()
             self._compare_pieces(header, pieces)
-            if header.hash != link:
-                self._problems.append(Problem(None, "snapshot", f"the hash at seq {seq}"))
+            if header.hash != event.hash:
+                self._problems.append(Problem(None, "snapshot", f"the hash at seq {event.seq}"))
 
-    def _compare(self, table: str, value: bytes, columns: tuple[object, object]) -> None:
+    def catch_up(self) -> None:
+        """Compare the holdings that wait for it: at once, and one by one where they differ."""
+        holdings, self._closed = self._closed, []
+        if not holdings:
+            return
+        first = self._number["holdings"] + 1
+        expected = [_row(number, holding) for number, holding in enumerate(holdings, first)]
+        rows = self._rows["holdings"].ahead(len(expected))
+        if rows == expected and all(type(row[4]) is int for row in rows):
+            self._number["holdings"] += len(rows)
+            self._rows["holdings"].leave(len(rows))
+            return
+        for _, value, _, *columns in expected:
+            self._compare("holdings", value, tuple(columns))
+
+    def _compare(self, table: str, value: bytes, columns: tuple[object, ...]) -> None:
         """The next stored row must be this one; a hole, a change and a wrong digest are named."""
         self._number[table] += 1
         number = self._number[table]
         if table in self._unread:
             return
         digest = sha256(b"[%d," % number + value + b"]").digest()
-        stored = self._ahead.get(table)
+        stored = self._row(table)
         while stored is not None and stored[0] < number:
             self._problems.append(Problem(None, table, f"row {stored[0]} is not the ledger's"))
-            self._next(table)
-            stored = self._ahead[table]
+            self._rows[table].leave(1)
+            stored = self._row(table)
         if stored is None or stored[0] > number:
             self._problems.append(Problem(None, table, f"row {number} is missing"))
             return
         if stored != (number, value, digest, *columns) or type(stored[4]) is not type(columns[1]):
             self._problems.append(Problem(None, table, f"row {number} was changed"))
-        self._next(table)
+        self._rows[table].leave(1)
 
     def _compare_pieces(self, header: Header, pieces: Mapping[str, Piece]) -> None:
         self._compared = True
@@ -154,16 +176,18 @@ class StoreCheck:
 
     def finish(self) -> None:
         """Rows beyond the header, and a header that stands where the log does not reach."""
+        self.catch_up()
         header = self._header
+        ahead = {table: self._row(table) for table in self._rows}
         if header is None:
-            self._nothing_stored()
+            self._nothing_stored(ahead)
             return
         if not self._compared:
             self._problems.append(Problem(None, "snapshot", f"it stands at seq {header.seq}"))
             return
         counts: dict[str, Any] = {"holdings": header.holdings, "capacity": header.capacity}
         quiet = self._is_quiet(header)
-        for table, stored in self._ahead.items():
+        for table, stored in ahead.items():
             if counts[table] != self._number[table]:
                 self._problems.append(Problem(None, "snapshot", f"the number of {table}"))
             if stored is not None and (quiet or stored[0] <= counts[table]):
@@ -176,8 +200,8 @@ class StoreCheck:
         except (Misfit, GpuledgerError):
             return False
 
-    def _nothing_stored(self) -> None:
-        for table, stored in self._ahead.items():
+    def _nothing_stored(self, ahead: Mapping[str, Stored | None]) -> None:
+        for table, stored in ahead.items():
             if stored is not None:
                 self._problems.append(Problem(None, table, "it has rows without a snapshot"))
 
@@ -187,7 +211,40 @@ def _text(found: bytes | None) -> str:
     return (found or b"").decode("utf-8", "replace")
 
 
-def _stored(log: Checked, table: str) -> Iterator[Stored]:
+def _row(number: int, holding: Holding) -> Stored:
+    """The row that an ended holding should have left."""
+    value = closed(holding)
+    digest = sha256(b"[%d,%b]" % (number, value)).digest()
+    return number, value, digest, holding.server.encode(), holding.end
+
+
+class _Rows:
+    """The stored rows of a table, in order; `wrong` says why no more can be read."""
+
+    def __init__(self, log: Checked, table: str) -> None:
+        self._runs = _stored(log, table)
+        self._kept: list[Stored] = []
+        self._at = 0
+        self._over = False
+        self.wrong: Misfit | GpuledgerError | None = None
+
+    def ahead(self, count: int) -> list[Stored]:
+        """The next rows, as many where there are so many."""
+        while len(self._kept) - self._at < count and not self._over:
+            try:
+                fresh = next(self._runs, [])
+            except (Misfit, GpuledgerError) as error:
+                self.wrong, fresh = error, []
+            self._over = not fresh
+            self._kept, self._at = self._kept[self._at :] + fresh, 0
+        return self._kept[self._at : self._at + count]
+
+    def leave(self, count: int) -> None:
+        """Go on behind so many rows."""
+        self._at += count
+
+
+def _stored(log: Checked, table: str) -> Iterator[list[Stored]]:
     """The stored rows in runs."""
     columns = "CAST(server AS BLOB), ended" if table == "holdings" else "NULL, NULL"
     last = -(2**63)
@@ -201,7 +258,7 @@ def _stored(log: Checked, table: str) -> Iterator[Stored]:
             ).fetchall()  # fmt: skip
 
         rows = log.reading(ask)
-        yield from rows
+        yield rows
         if len(rows) < RUN:
             return
         last = rows[-1][0]

@@ -75,16 +75,17 @@ class TreeCheck:
         self._first, self._edge, self._size = hole.last + 1, [], 0
         self._trees[self._first] = {0: EMPTY}
 
-    def follow_run(self, leaves: Sequence[bytes]) -> None:
+    def follow_run(self, leaves: Sequence[bytes], tiles: Sequence[bytes] = ()) -> None:
         """Take the next leaves at once, no gap between them: whole tiles where they are full and
-        no root inside them is asked for.
+        no root inside them is asked for. `tiles` are their roots, where somebody made them.
         """
         at = 0
         while at < len(leaves):
             end = self._size + WIDTH
             whole = at + WIDTH <= len(leaves) and not self._size % WIDTH
             if whole and self._sizes.isdisjoint(range(self._size + 1, end)):
-                self._put(_complete(leaves[at : at + WIDTH]), TILE)
+                made = tiles[at >> TILE] if tiles else complete(leaves[at : at + WIDTH])
+                self._put(made, TILE)
                 at += WIDTH
             else:
                 self._put(leaves[at], 0)
@@ -162,7 +163,7 @@ class TreeCheck:
         )
 
 
-def _complete(hashes: Sequence[bytes]) -> bytes:
+def complete(hashes: Sequence[bytes]) -> bytes:
     """The root above as many hashes as a tile has."""
     while len(hashes) > 1:
         pairs = zip(hashes[::2], hashes[1::2], strict=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from operator import itemgetter
-from typing import Any
+from functools import lru_cache
 
 import msgspec
 
-from .checked_json import canonical, text
+from .checked_json import canonical, spell, text
+from .holding import Holding
 
 
 def spelled(record: object) -> bytes:
@@ -15,30 +15,27 @@ def spelled(record: object) -> bytes:
     return canonical(msgspec.to_builtins(record))
 
 
-class Flat:
-    """The canonical JSON of records of one kind, whose fields are JSON values, at a third of the
-    cost: what is the same for all is made once.
+def closed(holding: Holding) -> bytes:
+    """The same of an ended holding, of which there are as many as events: at a fourth of the cost,
+    field by field in the order of their names.
     """
+    (
+        allocation, server, gpus, cpus, task, user, start, end, uuids, project, note, cause, reason,
+        ordinal, uncertain, sure,
+    ) = msgspec.structs.astuple(holding)  # fmt: skip
+    if end is None or cause is None or not ordinal or uncertain is not None or sure is not None:
+        return spelled(holding)
+    noted = "" if note is None else f'"note":{text(note)},'
+    project = "" if project is None else f'"project":{text(project)},'
+    reason = "" if reason is None else f'"reason":{text(reason)},'
+    uuids = "" if uuids is None else f',"uuids":{_listed(uuids)}'
+    return (
+        f'{{"allocation":{allocation},"cause":{text(cause)},"cpus":{cpus},"end":{end},'
+        f'"gpus":{_listed(gpus)},{noted}"ordinal":{ordinal},{project}{reason}'
+        f'"server":{text(server)},"start":{start},"task":{text(task)},"user":{text(user)}{uuids}}}'
+    ).encode()
 
-    def __init__(self, kind: type[msgspec.Struct]) -> None:
-        fields = msgspec.structs.fields(kind)
-        order = sorted(range(len(fields)), key=lambda at: fields[at].encode_name)
-        self._sorted = itemgetter(*order)
-        self._told = [(text(fields[at].encode_name) + ":", fields[at].default) for at in order]
 
-    def __call__(self, record: msgspec.Struct) -> bytes:
-        """A field that has its default is left out."""
-        values = self._sorted(msgspec.structs.astuple(record))
-        said = [
-            front + _told(value)
-            for (front, default), value in zip(self._told, values, strict=True)
-            if value is not default
-        ]
-        return ("{" + ",".join(said) + "}").encode()
-
-
-def _told(value: Any) -> str:  # noqa: ANN401 - any JSON value
-    kind = type(value)
-    if kind is int:
-        return str(value)
-    return text(value) if kind is str else canonical(value).decode()
+@lru_cache(maxsize=10_000)
+def _listed(values: tuple[int | str | None, ...]) -> str:
+    return spell(values)

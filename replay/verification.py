@@ -7,8 +7,8 @@ one bad record never hides the rest. It reads in runs up to a fixed head.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -16,8 +16,9 @@ from ..ledger.errors import BrokenChain, UnknownEvent
 from ..ledger.event import Event
 from ..ledger.format import OURS
 from ..ledger.note import Note, Unreadable
+from .checked_ahead import Run, Runs, Second, nobody
 from .checked_gaps import NamedGaps
-from .checked_reading import Checked, Raw, before_the_first, last_seq, run, whole_run
+from .checked_reading import Checked, Raw, Row, before_the_first, last_seq, run
 from .checked_rows import ChainCheck
 from .checked_stores import StoreCheck
 from .checked_tree import Anchor, TreeCheck
@@ -56,13 +57,14 @@ def verify(
     note: Note | Unreadable | None,
     expect: tuple[int, str] | None = None,
     anchors: Iterable[Anchor] = (),
+    second: Second = nobody,
 ) -> Verified:
     """Check chain, invariants, snapshots, projections and the note of the head.
 
     `note` was read before anything of the log, so that it cannot lead a log that grows.
 
     `expect` is a seq and 16 or more hex digits of the hash that it must have, `anchors` are
-    checkpoints whose trees the log's must extend.
+    checkpoints whose trees the log's must extend. `second` begins a process that helps.
     Returns every problem found; raises only where the file cannot be read at all.
     """
     named = NamedGaps(log)
@@ -73,26 +75,23 @@ def verify(
     chain.problems += log.reading(schema_problems)
     head = named.head = log.reading(last_seq)
     chain.problems += before_the_first(log)
-    after = 0
-    while after < head:
-        whole = whole_run(log, after, head)
-        values = chain.check_run(whole)
-        if values is not None:
-            after = chain.seq
-            tree.follow_run([row[8] for row in whole])
-            for raw, data in zip(whole, values, strict=True):
-                chain.book(raw[0], raw[2], data, void=replaying.follow(_event(raw), None))
-            continue
-        rows, after = run(log, after, head, chain.problems)
-        for row in rows:
-            data = chain.check(row)
-            tree.follow(chain.hash, chain.crossed, named.known)
-            void = replaying.follow(_event(msgspec.structs.astuple(row)), chain.crossed)
-            chain.book(row.seq, row.kind, data, void=void)
+    with second(head) as ahead:
+        runs, walk = Runs(log, head, chain, ahead), _Walk(chain, tree, replaying, named)
+        after = 0
+        while after < head:
+            whole = runs.next(after)
+            if whole is None:
+                rows, after = run(log, after, head, chain.problems)
+                walk.row_by_row(rows)
+            else:
+                after = chain.seq
+                voids = walk.at_once(whole)
+                if voids:
+                    runs.alone(after, voids)
     chain.finish(max(head, 1))
     replaying.finish()
     chain.check_note(note)
-    extends = tree.finish(chain.ledger)
+    extends = tree.finish(chain.book.ledger)
     anchored = chain.check_expected(expect) or extends
     chain.problems.sort(key=lambda problem: (problem.seq is None, problem.seq or 0))
     return Verified(
@@ -120,6 +119,33 @@ def schema_problems(conn: sqlite3.Connection) -> list[Problem]:
         if (kind, name) not in OURS and (kind == "trigger" or table == "events")
     ]
     return problems + [Problem(None, "foreign", one) for one in foreign]
+
+
+class _Walk(NamedTuple):
+    """What goes along the rows: each sees every one of them, in order."""
+
+    chain: ChainCheck
+    tree: TreeCheck
+    replaying: _Replaying
+    named: NamedGaps
+
+    def at_once(self, found: Run) -> list[int]:
+        """Follow rows that are known to be sound; returns the seqs of the void events."""
+        rows = found.rows
+        self.tree.follow_run([row[8] for row in rows], found.tiles)
+        voids = self.replaying.follow_run(rows)
+        if found.values is not None:
+            self.chain.book.take_run(rows, found.values, voids)
+        return voids
+
+    def row_by_row(self, rows: Sequence[Row]) -> None:
+        """Follow rows with which something may be wrong, or before which some are lost."""
+        for row in rows:
+            data = self.chain.check(row)
+            self.tree.follow(self.chain.hash, self.chain.crossed, self.named.known)
+            event = _event(row)
+            void = self.replaying.follow(event, self.chain.crossed)
+            self.chain.book.take(row.seq, event.kind, data, void=void)
 
 
 class _Replaying:
@@ -151,12 +177,22 @@ class _Replaying:
         if effects.void is not None:
             self._problems.append(Problem(event.seq, "void", VOID[effects.void]))
         self._at = event.at
-        self._stores.follow((event.seq, event.hash), self._pieces, effects)
+        self._stores.follow(event, self._pieces, effects)
         return effects.void is not None
+
+    def follow_run(self, rows: Sequence[Raw]) -> list[int]:
+        """Fold sound rows with no gap before any; returns the seqs of the void ones."""
+        follow = self.follow
+        return [
+            seq
+            for seq, at, kind, version, actor, key, data, prev, own in rows
+            if follow(Event(seq, at, kind, version, actor, key, data.encode(), prev, own), None)
+        ]
 
     def _stop(self, problem: Problem) -> bool:
         self._problems.append(problem)
         self._stopped = True
+        self._stores.catch_up()
         return False
 
     def finish(self) -> None:
@@ -167,9 +203,9 @@ class _Replaying:
         self._stores.finish()
 
 
-def _event(row: Raw) -> Event:
+def _event(row: Row) -> Event:
     """The row as an event. What is no UTF-8 is folded as well as it can be: its hash tells."""
-    seq, at, kind, version, actor, key, data, prev, own = row[:9]
+    seq, at, kind, version, actor, key, data, prev, own = msgspec.structs.astuple(row)
     return Event(seq, at, _text(kind), version, _text(actor), _text(key), data, prev, own)
 
 

@@ -6,10 +6,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import forging
 from gpuledger.handle import Ledger
 from gpuledger.replay.checked_runs import RunCheck
+from gpuledger.replay.checked_words import closed, spelled
+from gpuledger.replay.holding import Holding
 from gpuledger.replay.problem import Problem
 from small_pools import ADA, ledger
 
@@ -46,14 +50,7 @@ def found(path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Problem, ...]:
 def test_a_sound_log_is_checked_at_once(told: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No row of it needs the slow check, whatever letters and keys it has."""
     rows = forging.rows(told)
-    raw = [
-        (
-            row.seq, row.at, row.kind.encode(), row.version, row.actor.encode(),
-            None if row.key is None else row.key.encode(), row.data.encode(), row.prev, row.hash, 1,
-        )
-        for row in rows
-    ]  # fmt: skip
-    said = RunCheck().values(raw, 0, 0, bytes(32))
+    said = RunCheck().values(rows, 0, 0, bytes(32))
     assert said is not None
     assert len(said) == len(rows)
     assert found(told, monkeypatch) == ()
@@ -112,3 +109,55 @@ def test_columns_that_are_not_as_they_were(
         connection.execute(f"UPDATE events SET {harm} WHERE seq = ?", (AT,))
     forging.reshape(copy, "sql || ' STRICT'")
     assert found(copy, monkeypatch)
+
+
+@pytest.mark.parametrize("harm", ["key = 'other'", "key = NULL", "actor = actor || 'x'"])
+def test_an_index_that_does_not_lead_to_a_row(
+    copy: Path, harm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A retry key that was changed behind its index, and hashed anew, is found all the same."""
+    schema = "sqlite_schema WHERE name = 'events_keys'"
+    with forging.opened(copy) as connection:
+        connection.execute("PRAGMA writable_schema=ON")
+        kept = connection.execute(f"SELECT * FROM {schema}").fetchone()
+        connection.execute(f"DELETE FROM {schema}")
+    with forging.unguarded(copy) as connection:
+        connection.execute(f"UPDATE events SET {harm} WHERE seq = ?", (AT,))
+    forging.rehash_from(copy, AT)
+    with forging.opened(copy) as connection:
+        connection.execute("PRAGMA writable_schema=ON")
+        connection.execute("INSERT INTO sqlite_schema VALUES (?, ?, ?, ?, ?)", kept)
+    lost = Problem(AT, "index", "key") in found(copy, monkeypatch)
+    assert lost == (harm != "key = NULL")
+
+
+def test_a_file_in_another_encoding(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts that read the same, but lie there in other bytes than those that were hashed."""
+    other = copy.with_name("other.db")
+    with forging.opened(copy) as connection:
+        script = "\n".join(connection.iterdump())
+        marks = [connection.execute(f"PRAGMA {one}").fetchone()[0] for one in MARKS]
+    with forging.opened(other) as connection:
+        connection.execute("PRAGMA encoding = 'UTF-16le'")
+        connection.executescript(script)
+        for name, value in zip(MARKS, marks, strict=True):
+            connection.execute(f"PRAGMA {name} = {value}")
+    assert any(one.what == "hash" for one in found(other, monkeypatch))
+
+
+MARKS = ("application_id", "user_version")
+WORDS = st.text(max_size=5)
+MAYBE = st.none() | WORDS
+NUMBERS = st.integers(-(2**53) + 1, 2**53 - 1)
+
+
+@given(
+    st.builds(
+        Holding, NUMBERS, WORDS, st.lists(NUMBERS, max_size=3).map(tuple), NUMBERS, WORDS, WORDS,
+        NUMBERS, st.none() | NUMBERS, st.none() | st.lists(MAYBE, max_size=3).map(tuple), MAYBE,
+        MAYBE, MAYBE, MAYBE, NUMBERS, st.none() | NUMBERS, st.none() | NUMBERS,
+    )
+)  # fmt: skip
+def test_holdings_are_spelled_as_records_are(holding: Holding) -> None:
+    """Field by field in the order of their names is what the standard library makes of it."""
+    assert closed(holding) == spelled(holding)
