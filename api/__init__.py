@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from gpuledger.replay.facts import Card, Limits, Pool, Server
     from gpuledger.salvaging import salvage
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 __all__ = [
     "Allocation",

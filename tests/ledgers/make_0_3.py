@@ -1,7 +1,8 @@
-"""Makes the committed ledger of format 1 as release 0.2 writes it: every kind, every clock fixed.
+"""Makes the committed ledger of format 1 as release 0.3 writes it: every kind, every clock fixed.
 
-`python tests/ledgers/make_0_2.py` writes `0.2.db`, its lock file and `0.2.json` beside itself.
-`0.1.db` is what the script of release 0.1 made with the code of that release; it is not made again.
+`python tests/ledgers/make_0_3.py` writes `0.3.db`, its lock file and `0.3.json` beside itself.
+`0.1.db` and `0.2.db` are what the scripts of those releases made with their code; they are not made
+again.
 """
 
 from __future__ import annotations
@@ -19,13 +20,17 @@ import msgspec
 
 from gpuledger.handle import Ledger
 from gpuledger.ledger.canonical import encode
+from gpuledger.ledger.chain import head_of, seal
 from gpuledger.ledger.creation import create
-from gpuledger.ledger.event import Draft
+from gpuledger.ledger.event import Draft, Event
 from gpuledger.ledger.format import FORMAT
+from gpuledger.ledger.lineage import lineage
+from gpuledger.ledger.staging import MINE, staged
 from gpuledger.replay import piece
 from gpuledger.replay.actor import Actor
 from gpuledger.replay.allocator import Allocator
-from gpuledger.replay.catalogue import LedgerCreated, version
+from gpuledger.replay.batch import Batch
+from gpuledger.replay.catalogue import LedgerCreated, MirrorAdded, MirrorRemoved, version
 from gpuledger.replay.errors import Refused
 from gpuledger.replay.facts import (
     AdminGroup,
@@ -47,11 +52,13 @@ from gpuledger.replay.facts import (
 from gpuledger.replay.importing import Source
 from gpuledger.replay.interval import Window
 from gpuledger.replay.request import AllocateRequest
+from gpuledger.replay.restoring import keep
+from gpuledger.replay.salvaging import gap_event
 from gpuledger.replay.store_schema import STORES
 from gpuledger.replay.trace import TraceRow
 
 HERE = Path(__file__).resolve().parent
-NAME = "0.2"
+NAME = "0.3"
 ID = "00112233445566778899aabbccddeeff"
 BEGINS = 1_767_225_600_000_000
 """2026-01-01T00:00:00Z."""
@@ -104,8 +111,8 @@ class Clock:
 class Team:
     """The ledger opened for each of those who act in it, by one clock."""
 
-    def __init__(self, path: Path) -> None:
-        self.clock = Clock()
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self.clock = clock
         self.opened = [
             Ledger(str(path), actor=actor, clock_us=self.clock)
             for actor in (ROOT, ADA, BOB, EVE, NOBODY)
@@ -127,13 +134,23 @@ def make(path: Path) -> None:
     pool = Pool((OLD, KNOWN), Limits(8), ADMINS)
     created = LedgerCreated(ID, FORMAT, pool, By("root", 0, host="login"), NOW)
     draft = Draft(BEGINS, created.KIND, version(created.KIND), "uid:0", None, encode(created))
-    create(str(path), draft, store_migrations=STORES)
-    team = Team(path)
+    whole = path.with_name("whole.db")
+    create(str(whole), draft, store_migrations=STORES)
+    team = Team(whole, Clock())
     _without_limits(team)
     _leases_and_ties(team)
     _in_line(team)
     _anew(team)
+    _mirrored(team)
+    lost = _to_be_lost(team)
+    events = [event for event in team.root.log.read(0) if event.seq not in lost]
     team.close()
+    _put_together(path, events, team.clock)
+    team = Team(path, team.clock)
+    _behind_the_gap(team)
+    team.close()
+    for suffix in ("", "-wal", "-shm", ".lock"):
+        whole.with_name(whole.name + suffix).unlink(missing_ok=True)
 
 
 def _without_limits(team: Team) -> None:
@@ -220,6 +237,52 @@ def _anew(team: Team) -> None:
     team.ada.drain((Placed("gpu-server-1", (5,)),))
     asked = Asked("fourth", 1, on=("h100-01:1",))
     team.turns().join(AllocateRequest(asked, (Placed("h100-01", (1,)),)), EVE)
+
+
+def _mirrored(team: Team) -> None:
+    """A mirror comes and goes in one turn, so that nothing is written to it."""
+    whose = By("root", 0, host="login")
+
+    def moved(batch: Batch) -> None:
+        batch.append(MirrorAdded(whose, "/mnt/archive/gpus", "a second copy"), ROOT.identity)
+        batch.append(MirrorRemoved(whose, "/mnt/archive/gpus", "that disk is old"), ROOT.identity)
+
+    team.turns().batch(moved)
+
+
+def _to_be_lost(team: Team) -> range:
+    """What runs in the end ends, and somebody else gets it; the seqs of that."""
+    before = team.root.head().seq
+    team.bob.allocate("unseen", 1, key="unseen-1")
+    team.ada.allocate("brief", 1)
+    team.ada.release("brief")
+    last = team.root.head().seq
+    team.ada.allocate("seen", 1)
+    return range(before + 1, last + 1)
+
+
+def _put_together(path: Path, events: list[Event], clock: Clock) -> None:
+    """The ledger at `path` of these events alone, and the one that says which are lost.
+
+    An old copy went on elsewhere: one event of it is set aside.
+    """
+    records = {event.hash: event for event in events}
+    *_, before, known, _ = events
+    draft = Draft(known.at, known.kind, known.version, "uid:1003", None, known.data)
+    fork = seal(draft, head_of(before))
+    history = lineage(records | {fork.hash: fork}, None, (), records.keys())
+    gap = gap_event(history, ID, ROOT, clock(), ("whole.db",), reason="a bad sector")
+    assert gap is not None
+    with staged(str(path), (*history.events, gap), STORES, MINE, wal=True) as turn:
+        keep(turn)
+
+
+def _behind_the_gap(team: Team) -> None:
+    """One of what may have ended does end; a grant shows that another one did."""
+    team.ada.release("seen")
+    team.bob.release("unseen", if_held=True)
+    team.root.release("third", user="guest", reason="the card is needed")
+    team.ada.allocate("onward", 1, 4)
 
 
 def past() -> Source:
