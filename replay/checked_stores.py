@@ -64,7 +64,6 @@ class StoreCheck:
         self._unread: set[str] = set()
         self._compared = False
         self._earlier = False
-        problems += table_problems(log)
         try:
             log.reading(self._take)
         except (Misfit, GpuledgerError) as misfit:
@@ -74,6 +73,10 @@ class StoreCheck:
             for table in self._number:
                 self._rows[table] = _Rows(log, table)
                 self._row(table)
+
+    def check_tables(self) -> None:
+        """Say what is wrong with the tables, whatever their rows say."""
+        self._problems += table_problems(self._log)
 
     def _take(self, conn: sqlite3.Connection) -> None:
         header = _header(conn)

@@ -81,6 +81,14 @@ class ServerPiece(Record, frozen=True):
             return gpu
         return next((at for at, card in enumerate(cards) if card.index == gpu), -1)
 
+    def positions(self, gpus: tuple[int, ...]) -> list[int]:
+        """The same of each of these GPUs, for all at once."""
+        cards, position = self.facts.gpus, self.position
+        count = len(cards)
+        return [
+            gpu if 0 <= gpu < count and cards[gpu].index == gpu else position(gpu) for gpu in gpus
+        ]
+
     def holder(self, gpu: int) -> int:
         """The allocation that holds GPU `gpu`, 0 where it is free."""
         return self.holders[self.position(gpu)]

@@ -20,8 +20,7 @@ def take(server: ServerPiece, share: Share, allocation: int) -> ServerPiece:
     Where a gap leaves open who holds what, it may take more CPUs than seem to be free.
     """
     holders = list(server.holders)
-    for gpu in share.gpus:
-        at = server.position(gpu)
+    for at in server.positions(share.gpus):
         if at < 0:
             raise Impossible("unknown_gpu")
         if holders[at]:
@@ -50,8 +49,8 @@ def _moved(
 def give_back(server: ServerPiece, share: Share) -> ServerPiece:
     """The server with the share's GPUs and CPUs free again, and one ended holding more."""
     holders = list(server.holders)
-    for gpu in share.gpus:
-        holders[server.position(gpu)] = 0
+    for at in server.positions(share.gpus):
+        holders[at] = 0
     left = server.cpus_free + share.cpus
     return _moved(server, share, holders, left, 1)
 

@@ -76,6 +76,7 @@ def verify(
     head = named.head = log.reading(last_seq)
     chain.problems += before_the_first(log)
     with second(head) as ahead:
+        replaying.stores.check_tables()
         runs, walk = Runs(log, head, chain, ahead), _Walk(chain, tree, replaying, named)
         after = 0
         while after < head:
@@ -153,7 +154,7 @@ class _Replaying:
 
     def __init__(self, log: Checked, problems: list[Problem]) -> None:
         self._problems = problems
-        self._stores = StoreCheck(log, problems)
+        self.stores = StoreCheck(log, problems)
         self._pieces: dict[str, Piece] = {}
         self._at = 0
         self._stopped = False
@@ -177,7 +178,7 @@ class _Replaying:
         if effects.void is not None:
             self._problems.append(Problem(event.seq, "void", VOID[effects.void]))
         self._at = event.at
-        self._stores.follow(event, self._pieces, effects)
+        self.stores.follow(event, self._pieces, effects)
         return effects.void is not None
 
     def follow_run(self, rows: Sequence[Raw]) -> list[int]:
@@ -192,7 +193,7 @@ class _Replaying:
     def _stop(self, problem: Problem) -> bool:
         self._problems.append(problem)
         self._stopped = True
-        self._stores.catch_up()
+        self.stores.catch_up()
         return False
 
     def finish(self) -> None:
@@ -200,7 +201,7 @@ class _Replaying:
         if self._stopped:
             return
         self._problems += broken(self._pieces)
-        self._stores.finish()
+        self.stores.finish()
 
 
 def _event(row: Row) -> Event:
