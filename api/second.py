@@ -28,7 +28,7 @@ WORTH = 20_000
 """Events from which on a second process saves more than its start costs."""
 
 PATIENCE_S = 10.0
-"""How long the first one waits for a record; a run of rows is checked in some 20 ms."""
+"""How long the first one waits for a record; a run of rows is checked in some milliseconds."""
 
 _BEGIN = "from gpuledger.second import main; main()"
 

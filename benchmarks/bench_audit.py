@@ -1,4 +1,6 @@
-"""Audit on the real cluster: 121 servers, 15,000 jobs, each question beside its floor."""
+"""Audit on the real cluster: 121 servers, 15,000 jobs, each question beside its floor; and the
+verification of a million events.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +17,18 @@ import pytest
 import floors
 import sample_ledgers as ledgers
 from figure import Compare, Goal
+from gpuledger import second
 from gpuledger.handle import Ledger
+from gpuledger.replay.checked_reading import whole_run
+from gpuledger.replay.checked_runs import RunCheck
+from gpuledger.replay.checked_tree import TreeCheck
 from gpuledger.replay.importing import Source
 from gpuledger.replay.interval import Window
+from gpuledger.replay.problem import Problem
 
 FIRST_FEW = 300
+FEW = 3_000
+MILLION = 1_000_000
 DAY_US = 86_400 * ledgers.SECOND_US
 
 
@@ -113,6 +122,80 @@ def test_verify(helios: Helios, compare: Compare) -> None:
         against="bare scan + SHA-256",
         units=(helios.events, helios.events),
         rounds=8,
+    )
+
+
+@dataclass(frozen=True)
+class Long:
+    """A ledger with a long past, and a bare connection to the same file."""
+
+    ledger: Ledger
+    bare: Connection
+    events: int
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory, small: bool) -> Iterator[Long]:
+    path = tmp_path_factory.mktemp("long") / "long.db"
+    with ledgers.aged(path, FEW if small else MILLION) as ledger:
+        bare = floors.read_only(path)
+        yield Long(ledger, bare, ledger.head().seq)
+        bare.close()
+
+
+def chain_and_tree(long: Long) -> None:
+    """Every row's hash and link, its place in both indexes, and the tree over all hashes."""
+    log, problems = long.ledger.log, list[Problem]()
+    check, tree = RunCheck(), TreeCheck(log, (), problems)
+    seq, at, link = 0, 0, bytes(32)
+    while seq < long.events:
+        rows = whole_run(log, seq, long.events)
+        assert check.chained(rows, seq, at, link)
+        tree.follow_run([row[8] for row in rows])
+        seq, at, *_, link = rows[-1]
+    tree.finish("")
+    assert not problems
+
+
+def test_chain_of_a_million(long: Long, compare: Compare) -> None:
+    """Chain and tree alone, as `audit verify` checks them, beside a scan that chains the rows."""
+    compare(
+        f"chain and tree of {long.events:,} events",
+        lambda: lambda: chain_and_tree(long),
+        lambda: lambda: floors.scan_and_hash(long.bare),
+        against="bare scan + SHA-256",
+        goal=Goal("time", 2),
+        units=(long.events, long.events),
+        rounds=6,
+    )
+
+
+def test_verify_a_million(long: Long, compare: Compare) -> None:
+    """The whole verification, folded, with invariants and stores, by two processes."""
+    assert long.ledger.verify().ok
+    compare(
+        f"verify {long.events:,} events",
+        lambda: long.ledger.verify,
+        lambda: lambda: floors.scan_and_hash(long.bare),
+        against="bare scan + SHA-256",
+        goal=Goal("time", 6),
+        units=(long.events, long.events),
+        rounds=6,
+    )
+
+
+def test_verify_a_million_alone(
+    long: Long, compare: Compare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same by one process."""
+    monkeypatch.setattr(second, "_processors", lambda: 1)
+    compare(
+        f"verify {long.events:,} events by one process",
+        lambda: long.ledger.verify,
+        lambda: lambda: floors.scan_and_hash(long.bare),
+        against="bare scan + SHA-256",
+        units=(long.events, long.events),
+        rounds=3,
     )
 
 

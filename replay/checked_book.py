@@ -29,8 +29,8 @@ class Book:
         self.seq = 0
         self.ledger = ""
         self._doubtful: set[int] = set()
-        self._holders: dict[tuple[Any, Any], int] = {}
-        self._grants: dict[int, list[tuple[Any, Any]]] = {}
+        self._holders: dict[Any, dict[Any, int]] = {}
+        self._grants: dict[int, dict[Any, list[Any]]] = {}
 
     def take_run(
         self, rows: Sequence[Raw], values: Iterable[Any], voids: Collection[int] = ()
@@ -80,25 +80,41 @@ class Book:
         for one in data.get("extensions", ()):
             self._doubtful.discard(one["allocation"])  # it runs
         for ended in (*data.get("allocations", ()), *data.get("ended", ())):
-            for one in self._grants.pop(ended, ()):
-                self._holders.pop(one, None)
+            self._free(ended)
+
+    def _free(self, grant: int) -> None:
+        for server, gpus in self._grants.pop(grant, {}).items():
+            holders = self._holders[server]
+            for gpu in gpus:
+                del holders[gpu]
 
     def _grant(self, seq: int, shares: list[dict[str, Any]], *, void: bool) -> None:
-        taken = [(share.get("server"), gpu) for share in shares for gpu in share.get("gpus", [])]
-        holders = self._holders
+        taken: dict[Any, list[Any]] = {}
+        for share in shares:
+            server, gpus = share.get("server"), share.get("gpus", [])
+            taken[server] = [*taken[server], *gpus] if server in taken else gpus
         if self._doubtful:
-            self._settle({holders.get(one, 0) for one in taken})
-        if len(set(taken)) < len(taken) or not holders.keys().isdisjoint(taken):
+            self._settle(taken)
+        if any(
+            len({*gpus}) < len(gpus)
+            or not self._holders.setdefault(server, {}).keys().isdisjoint(gpus)
+            for server, gpus in taken.items()
+        ):
             self.problems.append(Problem(seq, "double"))
         elif not void:
-            holders.update(dict.fromkeys(taken, seq))
+            for server, gpus in taken.items():
+                self._holders[server].update(dict.fromkeys(gpus, seq))
             self._grants[seq] = taken
 
-    def _settle(self, holders: set[int]) -> None:
+    def _settle(self, taken: dict[Any, list[Any]]) -> None:
         """Let those go who hold what was granted anew, where a gap may hide their end."""
+        holders = {
+            self._holders.get(server, {}).get(gpu, 0)
+            for server, gpus in taken.items()
+            for gpu in gpus
+        }
         for held_by in holders & self._doubtful:
-            for one in self._grants.pop(held_by, []):  # it ended in a gap
-                self._holders.pop(one, None)
+            self._free(held_by)  # it ended in a gap
 
 
 def _said(row: Raw) -> Any:  # noqa: ANN401 - any JSON value

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 Found = TypeVar("Found")
 RUN = 2_048
-"""Rows of one run: a read transaction of a few milliseconds, and eight tiles of the tree."""
+"""Rows that are read at most at once where they are checked one by one."""
+
+AT_ONCE = 256
+"""Rows of a run that is checked at once: a tile of the tree, and what a processor has at hand."""
 
 Raw = tuple[Any, ...]
 """The nine columns of a row in a run that can be read at once: what is no text there is no str."""
@@ -112,7 +115,7 @@ def whole_run(log: Checked, after: int, head: int) -> list[Raw]:
 def plain_run(log: Checked, after: int, upto: int) -> list[Raw]:
     """The rows up to a seq that another process has vouched for; none where they cannot be read."""
     try:
-        return log.reading(lambda conn: conn.execute(_PLAIN, (after, upto, RUN)).fetchall())
+        return log.reading(lambda conn: conn.execute(_PLAIN, (after, upto, AT_ONCE)).fetchall())
     except GpuledgerError:
         return []
 
@@ -121,7 +124,7 @@ def _whole(conn: sqlite3.Connection, after: int, head: int) -> list[Raw]:
     # In another encoding the bytes of the file are not those that were hashed.
     if not _has_index(conn) or conn.execute("PRAGMA encoding").fetchall() != [("UTF-8",)]:
         return []
-    rows = conn.execute(_WHOLE, (after, head, RUN)).fetchall()
+    rows = conn.execute(_WHOLE, (after, head, AT_ONCE)).fetchall()
     keyed = sum(row[5] is not None for row in rows)
     if keyed and conn.execute(_KEYED, (after, rows[-1][0])).fetchone() != (keyed,):
         return []

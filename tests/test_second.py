@@ -26,7 +26,7 @@ from lively_team import Lively
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory, rng_seed: int) -> Path:
-    """A closed ledger of some three hundred events: a full tile, and a tail."""
+    """A closed ledger of some three hundred events: a run that is a full tile, and a tail."""
     path = tmp_path_factory.mktemp("told") / "ledger.db"
     team = Lively(path, rng_seed)
     while team.root.head().seq < 300:
@@ -80,7 +80,7 @@ def test_the_other_process_is_believed(
         head = book.head().seq
         assert book.verify().ok
     outcome, seqs = taken(told, second.helped(str(told)), monkeypatch)
-    assert seqs == [head]
+    assert seqs == [*range(checked_reading.AT_ONCE, head, checked_reading.AT_ONCE), head]
     assert outcome == verified(told, nobody)
     assert outcome.ok
 
@@ -93,7 +93,7 @@ def test_what_is_wrong_is_found_the_same(
     """It vouches for the runs before the harm, and nothing behind."""
     with forging.unguarded(copy) as connection:
         connection.execute(f"UPDATE events SET {harm} WHERE seq = ?", (at,))
-    monkeypatch.setattr(checked_reading, "RUN", 64)
+    monkeypatch.setattr(checked_reading, "AT_ONCE", 64)
     outcome, seqs = taken(copy, here(copy), monkeypatch)
     assert outcome == verified(copy, nobody)
     assert not outcome.ok
@@ -211,7 +211,7 @@ def test_void_events_are_counted_here(copy: Path, monkeypatch: pytest.MonkeyPatc
     alone = verified(copy, nobody)
     assert Problem(last, "double") in alone.problems
     assert {added, first}.isdisjoint({one.seq for one in alone.problems})
-    for run in (2_048, 64):
-        monkeypatch.setattr(checked_reading, "RUN", run)
+    for run in (256, 64):
+        monkeypatch.setattr(checked_reading, "AT_ONCE", run)
         assert verified(copy, here(copy)) == alone
         assert verified(copy, nobody) == alone
