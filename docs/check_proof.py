@@ -39,18 +39,20 @@ def checkpoint(note: str, key: str) -> tuple[str, int, bytes]:
     raise AssertionError("not signed by that key")
 
 
-def leaf(line: str) -> tuple[int, bytes]:
-    """Seq and hash of an exported event, made anew from what it says."""
+def spelled(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def leaf(line: str, ledger: str) -> tuple[int, bytes]:
+    """Seq and hash of an event of the ledger's export, made anew from what it says, once each."""
     told = json.loads(line)
     data = line[line.index('"data":') + 7 : line.rindex("}")]
+    once = spelled({**told, "source": f"gpuledger:{ledger}", "data": 0})
+    assert told.get("data_base64", line.strip()) == f"{once[:-2]}{data}}}", "no export's line"
     moment = datetime.fromisoformat(told["time"]) - datetime.fromisoformat("1970-01-01T00:00:00Z")
     at = (moment.days * 86_400 + moment.seconds) * 1_000_000 + moment.microseconds
     seq, kind = int(told["id"]), told["type"].removeprefix("gpuledger.")
-    front = json.dumps(
-        [1, seq, at, kind, told["version"], told["actor"], told.get("key")],
-        ensure_ascii=False,
-        separators=(",", ":"),
-    )
+    front = spelled([1, seq, at, kind, told["version"], told["actor"], told.get("key")])
     covered = f'{front[:-1]},{data},"{told["prev"]}"]'
     return seq, sha256(b"\0" + covered.encode()).digest()
 
@@ -78,7 +80,7 @@ def main(key: str, proof: str, one: str, other: str) -> None:
     if kind == "c2sp.org/tlog-proof@v1":
         origin, size, root = checkpoint(one, key)
         assert checkpoint(note, key) == (origin, size, root), "the proof is for another checkpoint"
-        seq, digest = leaf(other)
+        seq, digest = leaf(other, origin.split("/")[1])
         assert at == seq - int(([*origin.split("/"), "1"])[2]), "the proof is for another event"
         assert climb(at, size - 1, [digest, *path])[1] == root, "it leads to another root"
         return

@@ -65,6 +65,11 @@ def origin_of(ledger: str) -> str:
     return ORIGIN + ledger
 
 
+def ledger_of(origin: str) -> str:
+    """Return the id of the ledger, 32 hex digits, that an origin of ours names."""
+    return origin.removeprefix(ORIGIN).partition("/")[0]
+
+
 def first_leaf(origin: str) -> int:
     """Return the seq of the first leaf of the tree with that origin: 1, or as it says."""
     first = origin.removeprefix(ORIGIN).partition("/")[2]

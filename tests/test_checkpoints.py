@@ -299,5 +299,62 @@ def test_the_documents_script_checks_the_same(
     wrong["actor"] = "uid:9"
     (tmp_path / "event").write_text(json.dumps(wrong))
     assert theirs("proof", "head", "event") != "ok"
+    for forged in told_otherwise(lines[599]):
+        (tmp_path / "event").write_text(forged)
+        assert theirs("proof", "head", "event") != "ok", forged
     (tmp_path / "since").write_text(ours("audit", "prove", "--from", str(tmp_path / "head")))
     assert theirs("since", "head", "head") == "ok"
+
+
+def told_otherwise(line: str) -> list[str]:
+    """An exported line as a forger writes it who has the true one: no hash covers what is told
+    twice, what is told besides, or whose ledger it is.
+    """
+    envelope, comma, data = line.strip().partition(',"datacontenttype"')
+    return [
+        line.replace('"source":"gpuledger:', '"source":"gpuledger:0', 1),
+        line.replace("{", '{"actor":"uid:9",', 1),
+        f'{envelope},"data":{{"task":"mine"}}{comma}{data}',
+        f'{envelope},"data":{{"task":"mine"}}{comma}{data[:-1]},"data_base64":"e30="}}',
+        f'{envelope},"data_base64":"e30="{comma}{data}',
+        line.replace(",", ", ", 1),
+    ]
+
+
+def test_only_the_exported_line_is_proved(told: Path, tmp_path: Path, run_cli: RunCli) -> None:
+    """A line that readers of JSON understand in two ways is not the event that a proof is for."""
+
+    def ours(*words: str) -> str:
+        done = run_cli("--ledger", told, *words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    key, head, proof, event = (str(tmp_path / one) for one in ("key", "head", "proof", "event"))
+    ours("keys", "new", "--key-file", key)
+    Path(head).write_text(ours("audit", "checkpoint", "--key-file", key))
+    Path(proof).write_text(ours("audit", "prove", "600", "--key-file", key))
+    line = ours("export").splitlines(keepends=True)[599]
+    for text in (line, line.strip(), line.replace("\n", "\r\n")):
+        Path(event).write_text(text, newline="")
+        assert "proved" in ours("audit", "check", proof, head, event, "--key-file", key)
+    for text in told_otherwise(line):
+        Path(event).write_text(text)
+        done = run_cli("audit", "check", proof, head, event, "--key-file", key)
+        assert done.returncode == 1, (text, done.stdout)
+        assert done.stdout == "the line is not the one that gpuledger export writes of that event\n"
+
+
+def test_a_damaged_proof_is_called_by_its_name(told: Path, tmp_path: Path, run_cli: RunCli) -> None:
+    """What is behind its hashes is told with the file that it stands in."""
+    key, head, proof = (str(tmp_path / one) for one in ("key", "head", "proof"))
+    run_cli("--ledger", told, "keys", "new", "--key-file", key)
+    for path, words in ((head, ("checkpoint",)), (proof, ("prove", "600"))):
+        done = run_cli("--ledger", told, "audit", *words, "--key-file", key)
+        Path(path).write_text(done.stdout)
+    with open(proof, "a") as file:
+        file.write("junk\n")
+    event = str(tmp_path / "event")
+    Path(event).write_text(run_cli("--ledger", told, "export").stdout.splitlines()[599])
+    done = run_cli("audit", "check", proof, head, event, "--key-file", key)
+    assert done.returncode == 2
+    assert f"PROOF cannot be '{proof[:20]}" in done.stderr

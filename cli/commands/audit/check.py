@@ -8,8 +8,8 @@ import click
 
 from ....ledger import merkle
 from ....ledger.chain import has_own_hash
-from ....ledger.checkpoint import Proof, Signed, first_leaf, read, read_proof
-from ....ledger.cloudevent import from_line
+from ....ledger.checkpoint import Proof, first_leaf, ledger_of, read, read_proof
+from ....ledger.cloudevent import from_line, to_line
 from ....replay.errors import BadRequest
 from ...anchoring import anchors, checkpoint_file, file_text, understood
 from ...exit import FAILED
@@ -19,6 +19,7 @@ from ...trust import trust_options
 from ...words import _
 
 if TYPE_CHECKING:
+    from ....ledger.checkpoint import Checkpoint
     from ....ledger.event import Event
     from ....replay.checked_tree import Anchor
 
@@ -54,47 +55,57 @@ def command(
     if bad:
         wrong = _("the checkpoint is not signed by that key")
     elif newer is None:
-        wrong = _included(told, good[0], _event(other))
+        wrong = _included(told, _proven(told, proof), good[0], _line(other), other)
     else:
-        wrong = _extended(told, good[0], good[1])
+        wrong = _extended(told, _proven(told, proof), good[0], good[1])
     _tell(session, told, wrong)
 
 
-def _event(path: str) -> Event:
+def _line(path: str) -> bytes:
+    return file_text(path, "EVENT").strip().encode()
+
+
+def _event(line: bytes, path: str) -> Event:
     try:
-        return from_line(file_text(path, "EVENT").strip().encode())
+        return from_line(line)
     except ValueError as error:
         raise BadRequest("EVENT", path, "a line of gpuledger export") from error
 
 
-def _included(proof: Proof, head: Anchor, event: Event) -> str:
+def _proven(proof: Proof, path: str) -> Checkpoint:
+    """The checkpoint that a proof is for."""
+    return understood(proof.signed, path, "PROOF", read).checkpoint
+
+
+def _included(proof: Proof, of: Checkpoint, head: Anchor, line: bytes, path: str) -> str:
     """What is wrong with a proof that an event is in the log; empty where nothing is."""
-    if not _is_for(proof, head):
+    event = _event(line, path)
+    if not _same(of, head):
         return _("the proof is for another checkpoint")
     if not has_own_hash(event) or proof.number != event.seq - first_leaf(head.origin):
         return _("the event is not the one that the proof is for")
     if not merkle.includes(event.hash, proof.number, head.size, proof.path, head.root):
         return _("the proof does not lead to the checkpoint")
+    if to_line(event, ledger_of(head.origin)) != line:  # told twice, besides, or of another ledger
+        return _("the line is not the one that gpuledger export writes of that event")
     return ""
 
 
-def _extended(proof: Proof, old: Anchor, new: Anchor) -> str:
+def _extended(proof: Proof, of: Checkpoint, old: Anchor, new: Anchor) -> str:
     """What is wrong with a proof that one checkpoint extends another; empty where nothing is."""
     if old.origin != new.origin:
         return _("the checkpoints are of two ledgers")
     if old.size == new.size and old.root != new.root:
         return _("the two checkpoints tell different pasts: a fork")
-    if not _is_for(proof, new) or proof.number != old.size:
+    if not _same(of, new) or proof.number != old.size:
         return _("the proof is for other checkpoints")
     if not merkle.extends((old.size, old.root), (new.size, new.root), proof.path):
         return _("the proof does not lead from one checkpoint to the other")
     return ""
 
 
-def _is_for(proof: Proof, head: Anchor) -> bool:
-    signed: Signed = understood(proof.signed, "PROOF", "PROOF", read)
-    kept = signed.checkpoint
-    return (kept.origin, kept.size, kept.root) == (head.origin, head.size, head.root)
+def _same(told: Checkpoint, head: Anchor) -> bool:
+    return (told.origin, told.size, told.root) == (head.origin, head.size, head.root)
 
 
 def _tell(session: Session, proof: Proof, wrong: str) -> None:
