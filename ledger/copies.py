@@ -64,7 +64,7 @@ def _lines(path: str, place: str) -> Copy:
     if source.kind == "mirror":
         within = os.path.join(place, source.ledger or "")
         names = segments(within if os.path.isdir(within) else place)
-        marks = [Mark(one.last, one.hash) for one in names if one.sealed]
+        marks = [Mark(one.last, one.hash) for one in names if one.sealed and one.of_one_block]
     return Copy(path, found, tuple(marks), source.skipped, source.ledger)
 
 

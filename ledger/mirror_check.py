@@ -15,7 +15,7 @@ import msgspec
 from .cloudevent import from_line, source_of
 from .errors import GpuledgerError, MirrorUnusable, NotALedger, NotPermitted, StorageFailed
 from .event import Event, Head
-from .segment import LONGEST, Segment, first_of, segment, segments
+from .segment import LONGEST, Segment, first_of, is_plain, pass_over, segment, segments
 from .source import proves_itself
 
 GAP = "gap.recorded"
@@ -24,7 +24,8 @@ GAP = "gap.recorded"
 class Fault(msgspec.Struct, frozen=True):
     """What is wrong in the segment `name`, at or behind `seq`: `why` is `line` (no event, or not
     with its own hash), `link`, `missing` (the seqs before this one), `block` (of another
-    segment), `seal` (another end than the name tells), `torn` (an end in a sealed one), `ledger`.
+    segment), `seal` (another end than the name tells), `torn` (an end in a sealed one), `ledger`,
+    `file` (no plain file).
     """
 
     name: str
@@ -79,9 +80,14 @@ class _Checking:
     def segment(self, path: str, told: Segment) -> None:
         """Read a segment from its first line to its end."""
         self._torn, last = 0, 0
+        if not is_plain(path):
+            self._fault(told, told.first, "file")
+            return
         with open(path, "rb") as file:
             for line in iter(lambda: file.readline(LONGEST), b""):
-                if not line.endswith(b"\n"):
+                if len(line) == LONGEST and not line.endswith(b"\n"):
+                    pass_over(file)
+                elif not line.endswith(b"\n"):
                     self._end(line, told)
                     break
                 event = self._event(line, told)

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 import re
+import stat
+from typing import Protocol
 
 import msgspec
 
+from .format import MAX_INTEGER
 from .note import read_at
 
 BLOCK = 4096
@@ -18,6 +21,15 @@ BLOCK = 4096
 
 LONGEST = 64 * 2**20
 """Bytes of one line; what is longer is no event of ours."""
+
+
+class Lines(Protocol):
+    """A file that is read line by line."""
+
+    def readline(self, size: int, /) -> bytes:
+        """Read a line, of so many bytes at most."""
+        ...
+
 
 _NAME = re.compile(r"([0-9]{12,19})-(?:open|([0-9]{12,19})-([0-9a-f]{64}))\.jsonl")
 _CHUNK = 8192
@@ -37,6 +49,11 @@ class Segment(msgspec.Struct, frozen=True, order=True):
     def sealed(self) -> bool:
         """Whether it is whole and will not change any more."""
         return self.last > 0
+
+    @property
+    def of_one_block(self) -> bool:
+        """Whether the name is one that a writer gives: both seqs of one block, and possible."""
+        return first_of(self.last) == self.first and self.last < MAX_INTEGER
 
 
 class End(msgspec.Struct, frozen=True):
@@ -78,6 +95,19 @@ def segment(name: str) -> Segment | None:
 def segments(folder: str) -> list[Segment]:
     """The segments in `folder` by their first seqs, one that is open before one that is sealed."""
     return sorted(one for name in os.listdir(folder) if (one := segment(name)) is not None)
+
+
+def is_plain(path: str) -> bool:
+    """Whether a plain file lies at `path`, also behind a link: a pipe or a device that is called
+    like a segment may never end. Raises OSError.
+    """
+    return stat.S_ISREG(os.stat(path).st_mode)
+
+
+def pass_over(file: Lines) -> None:
+    """Read on to the end of a line that is longer than any of ours."""
+    while (rest := file.readline(LONGEST)) and not rest.endswith(b"\n"):
+        pass
 
 
 def read_end(fd: int) -> End | None:

@@ -23,7 +23,7 @@ from .event import Event
 from .foreign import ForeignReader
 from .format import MAX_INTEGER
 from .row import RUN, read_events
-from .segment import LONGEST
+from .segment import LONGEST, is_plain, pass_over
 from .witness import id_told
 
 Kind = Literal["ledger", "export", "mirror"]
@@ -101,11 +101,14 @@ class Source:
 
     def _segments(self) -> Iterator[Event]:
         """The lines of the segments; two that begin alike, sealed and open, told as one."""
+        path = self._folder
         try:
-            names = sorted(filter(_SEGMENT.fullmatch, os.listdir(self._folder)))
+            names = sorted(filter(_SEGMENT.fullmatch, os.listdir(path)))
+            plain = [name for name in names if is_plain(path := os.path.join(self._folder, name))]
         except OSError as error:
-            raise _unreadable(self._folder, error) from error
-        for _, alike in groupby(names, key=_first_seq):
+            raise _unreadable(path, error) from error
+        self.skipped += len(names) - len(plain)
+        for _, alike in groupby(plain, key=_first_seq):
             parts = [self._lines(os.path.join(self._folder, name)) for name in alike]
             yield from heapq.merge(*parts, key=_seq)
 
@@ -133,8 +136,7 @@ class Source:
                     yield line
                 continue
             self.skipped += 1
-            while (rest := file.readline(LONGEST)) and not rest.endswith(b"\n"):
-                pass
+            pass_over(file)
 
 
 _DARK = 16

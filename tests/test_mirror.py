@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import gpuledger.ledger.mirror as writing
+import gpuledger.ledger.mirror_check as checking
 import gpuledger.ledger.segment as segmenting
 from gpuledger import MirrorUnusable, NoSuchMirror, Refused
 from gpuledger.handle import Ledger
@@ -261,3 +262,24 @@ def test_leases_that_are_due_end_first(ledger_path: Path, there: Path) -> None:
             act(str(there))
             released, _ = list(book.log.read(book.head().seq - 2))
             assert (released.kind, released.at) == ("allocation.released", until)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_what_is_called_like_a_segment(book: Ledger, there: Path) -> None:
+    """A check waits for no pipe, and goes on behind a line that is longer than any."""
+    book.mirror_add(str(there))
+    use(book, 2)
+    last = book.head().seq
+    os.mkfifo(folder(book, there) / "000000000009-open.jsonl")
+    assert [(one.seq, one.why) for one in check(str(there)).faults] == [(9, "file")]
+    (folder(book, there) / "000000000009-open.jsonl").unlink()
+    (tail,) = folder(book, there).glob("*-open.jsonl")
+    whole = tail.read_bytes()
+    first, rest = whole.split(b"\n", 1)
+    tail.write_bytes(first + b"\n" + b"x" * 10_000 + b"\n" + rest)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (segmenting, checking):
+            patch.setattr(module, "LONGEST", 4096)
+        checked = check(str(there))
+    assert (checked.events, checked.torn) == (last, 0)
+    assert "line" in {one.why for one in checked.faults}

@@ -271,6 +271,26 @@ def test_what_earlier_releases_wrote_is_found(made: str, tmp_path: Path) -> None
     assert forging.rows(tmp_path / "new.db") == forging.rows(tmp_path / "copy.db")
 
 
+@pytest.mark.parametrize("last", [2**53 - 1, 2**53, 10**18, 10**19 - 1])
+def test_a_name_that_no_writer_gives_tells_nothing(
+    book: Ledger, ledger_path: Path, tmp_path: Path, run_cli: RunCli, last: int
+) -> None:
+    """A file in a mirror that is called like the segment of a seq beyond all."""
+    (tmp_path / "mirror").mkdir()
+    with Ledger(str(ledger_path), actor=ROOT) as admin:
+        admin.mirror_add(str(tmp_path / "mirror"))
+        head, folder = admin.head(), tmp_path / "mirror" / admin.ledger_id()
+    first = (last - 1) // 4096 * 4096 + 1
+    for begins in {1, first}:
+        (folder / f"{begins:012d}-{last:012d}-{'a' * 64}.jsonl").write_bytes(b"")
+    done = run_cli(
+        "salvage", ledger_path, "-o", tmp_path / "new.db", "--mirror", tmp_path / "mirror", "--json"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads(done.stdout)
+    assert (told["recovered"], told["missing"]) == (head.seq, 0)
+
+
 def test_what_cannot_be_salvaged_is_refused(
     book: Ledger, ledger_path: Path, tmp_path: Path, run_cli: RunCli
 ) -> None:

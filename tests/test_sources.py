@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -154,6 +155,20 @@ def test_what_is_no_source(ledger_path: Path, tmp_path: Path) -> None:
     sqlite3.connect(tmp_path / "other.db").execute("CREATE TABLE t (a)")
     with pytest.raises(NotALedger):
         list(events_of(str(tmp_path / "other.db")))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_what_is_no_plain_file_is_passed_over(made: Made, tmp_path: Path) -> None:
+    """A pipe or a folder that is called like a segment is not waited for; a link is followed."""
+    as_mirror(tmp_path / "mirror", made)
+    tail = tmp_path / "mirror" / ID / "000000000021-open.jsonl"
+    tail.replace(tmp_path / "elsewhere")
+    tail.symlink_to(tmp_path / "elsewhere")
+    os.mkfifo(tail.with_name("000000000041-open.jsonl"))
+    tail.with_name("000000000061-open.jsonl").mkdir()
+    source = source_at(str(tmp_path / "mirror"))
+    assert sorted({event.seq for event in source.events()}) == [event.seq for event in made]
+    assert source.skipped == 2
 
 
 def joined(*parts: Made) -> tuple[Made, Joining]:

@@ -69,6 +69,7 @@ def _sentence(fault: Fault) -> str:
         "missing": _("{name}: what comes before event {seq} is missing"),
         "block": _("{name}: event {seq} belongs to another segment"),
         "seal": _("{name}: it does not end with event {seq} as its name tells"),
+        "file": _("{name}: it is no plain file"),
         "torn": _("{name}: it ends in half a line"),
         "ledger": _("{name}: event {seq} is of another ledger"),
     }[fault.why]
