@@ -182,7 +182,7 @@ class Reports(Proofs):
 
         self.mind_the_mirrors()
         noted = read_note(self.log.path + LOCK_SUFFIX)
-        return verify(self.log, noted, expect, against, helped(self.log.path))
+        return verify(self.log, noted, expect, against, helped(self.log))
 
     def export(self, after: int = 0) -> Iterator[bytes]:
         """The events after a seq, one CloudEvents object a line, without the line's end."""

@@ -33,16 +33,17 @@ PATIENCE_S = 10.0
 _BEGIN = "from gpuledger.second import main; main()"
 
 
-def helped(path: str) -> Second:
-    """Begin a second process for the ledger at `path`, where it is long and there is a processor
-    for it; where none can be started the verification goes alone.
+def helped(log: SqliteLog) -> Second:
+    """Begin a second process for this ledger, where it is long and there is a processor for it;
+    where none can be started, or each would read a copy of its own, the verification goes alone.
     """
 
     def begin(head: int) -> AbstractContextManager[Ahead]:
-        if head < WORTH or _processors() < 2 or not sys.executable or hasattr(sys, "frozen"):
+        worth = head >= WORTH and _processors() > 1 and not log.reader.copied
+        if not worth or not sys.executable or hasattr(sys, "frozen"):
             return nobody(head)
         # -P: what lies in the working directory is nobody's code here.
-        command = [sys.executable, "-P", "-c", _BEGIN, path, str(head)]
+        command = [sys.executable, "-P", "-c", _BEGIN, log.path, str(head)]
         nothing = subprocess.DEVNULL
         try:
             child = subprocess.Popen(  # noqa: S603 - this program, by this interpreter

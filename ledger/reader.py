@@ -66,6 +66,11 @@ class Reader:
                     self._failed()
                     raise
 
+    @property
+    def copied(self) -> bool:
+        """Whether what was read last was a private copy."""
+        return self._copy is not None
+
     def _failed(self) -> None:
         """A reading failed: what lies still is opened anew."""
         if self._still is not None:

@@ -17,6 +17,7 @@ import pytest
 import forging
 from gpuledger import second
 from gpuledger.handle import Ledger
+from gpuledger.ledger.reader import Reader
 from gpuledger.replay import checked_reading, verification
 from gpuledger.replay.checked_ahead import Ahead, Second, Sound, ahead, nobody, unpacked
 from gpuledger.replay.problem import Problem
@@ -50,13 +51,15 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(second, "_processors", lambda: 2)
 
 
-def verified(path: Path, by: Second) -> Verified:
-    """What a verification finds with such help."""
+def verified(path: Path, by: Second | None) -> Verified:
+    """What a verification finds with such help, or with that of a process."""
     with Ledger(str(path)) as book:
-        return verification.verify(book.log, None, None, (), by)
+        return verification.verify(book.log, None, None, (), by or second.helped(book.log))
 
 
-def taken(path: Path, by: Second, monkeypatch: pytest.MonkeyPatch) -> tuple[Verified, list[int]]:
+def taken(
+    path: Path, by: Second | None, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Verified, list[int]]:
     """The same, and up to which seqs the other process was believed."""
     seqs: list[int] = []
 
@@ -79,7 +82,7 @@ def test_the_other_process_is_believed(
     with Ledger(str(told)) as book:
         head = book.head().seq
         assert book.verify().ok
-    outcome, seqs = taken(told, second.helped(str(told)), monkeypatch)
+    outcome, seqs = taken(told, None, monkeypatch)
     assert seqs == [*range(checked_reading.AT_ONCE, head, checked_reading.AT_ONCE), head]
     assert outcome == verified(told, nobody)
     assert outcome.ok
@@ -153,8 +156,17 @@ def test_none_is_begun_where_none_can_be(
     """Without an interpreter, or with one that is none, a verification goes alone."""
     for executable in (None, "/nowhere/python", shutil.which("false")):
         monkeypatch.setattr(sys, "executable", executable)
-        outcome, seqs = taken(told, second.helped(str(told)), monkeypatch)
+        outcome, seqs = taken(told, None, monkeypatch)
         assert (outcome.ok, seqs) == (True, [])
+
+
+def test_none_is_begun_that_would_copy_the_ledger(
+    told: Path, eager: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the file can only be read as a private copy, one copy is enough."""
+    monkeypatch.setattr(Reader, "copied", True)
+    outcome, seqs = taken(told, None, monkeypatch)
+    assert (outcome.ok, seqs) == (True, [])
 
 
 def test_one_that_says_nothing_is_left(told: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,8 +202,8 @@ def test_none_is_left_behind(
 
     monkeypatch.setattr(subprocess, "Popen", Kept)
     monkeypatch.setattr(second, "PATIENCE_S", 0.01)
-    assert verified(told, second.helped(str(told))).ok
-    with pytest.raises(KeyboardInterrupt), second.helped(str(told))(300):
+    assert verified(told, None).ok
+    with Ledger(str(told)) as book, pytest.raises(KeyboardInterrupt), second.helped(book.log)(300):
         raise KeyboardInterrupt
     assert [one.returncode for one in started] == [-signal.SIGKILL] * 2
 
