@@ -113,6 +113,15 @@ def open_writer(path: str) -> sqlite3.Connection:
     return connection
 
 
+def check_foreign(path: str) -> None:
+    """Raise NotALedger, NewerFormat where the file at `path` is somebody else's.
+
+    It is read as it lies there, without a lock and with nothing made beside it.
+    """
+    with translated(path, "read"), contextlib.closing(connect(path, "mode=ro&immutable=1")) as conn:
+        identify(conn, path)
+
+
 def connect(path: str, how: str) -> sqlite3.Connection:
     """Connect by URI with the parameters `how` and the pragmas that distrust the file."""
     connection = sqlite3.connect(

@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from . import note
-from .connection import Place, open_writer, place_of
+from .connection import Place, check_foreign, open_writer, place_of
 from .errors import Damaged, GpuledgerError
 from .event import START, Head
 from .failure import BUSY_S, FAULTS, translate
@@ -74,7 +74,9 @@ class Writer:
         if self._broken:
             raise RuntimeError("a process forked inside a turn cannot write to that ledger")
         if self._connection is None:
-            place_of(self.path)  # so that no lock file is made for a ledger that is not there
+            place_of(self.path)
+            if not os.path.exists(self._lock.path):
+                check_foreign(self.path)  # before a lock file is made beside it
         fd = self._lock.acquire(timeout_s)
         try:
             self._inside = self.guard.acquire()

@@ -41,9 +41,17 @@ class Team(NamedTuple):
     outsider: Person
 
 
+TURNS = Path(tempfile.gettempdir()) / "gpuledger-test-users.lock"
+"""Whoever makes users at the same time fails: one test after another, whatever process it is in."""
+
+
 def do(*words: str | Path, check: bool = True) -> None:
     """Run a command that makes or unmakes what a machine has."""
-    subprocess.run(words, check=check, capture_output=True)
+    import fcntl
+
+    with TURNS.open("a") as turns:
+        fcntl.flock(turns, fcntl.LOCK_EX)
+        subprocess.run(words, check=check, capture_output=True)
 
 
 @contextmanager
