@@ -17,6 +17,8 @@ from hashlib import sha256
 
 import msgspec
 
+from .format import MAX_INTEGER
+
 NOTE_AT = 16
 NOTE_SIZE = 64
 HOLDER_AT = NOTE_AT + NOTE_SIZE
@@ -61,9 +63,10 @@ def decode_note(raw: bytes) -> Note | Unreadable | None:
     if len(raw) < NOTE_SIZE or raw == _NO_NOTE:
         return None
     body = raw[: NOTE_SIZE - 8]
-    if sha256(body).digest()[:8] != raw[NOTE_SIZE - 8 : NOTE_SIZE]:
+    seq = int.from_bytes(body[16:24], "big")
+    if sha256(body).digest()[:8] != raw[NOTE_SIZE - 8 : NOTE_SIZE] or seq > MAX_INTEGER:
         return Unreadable("checksum")
-    return Note(body[:16], int.from_bytes(body[16:24], "big"), body[24:])
+    return Note(body[:16], seq, body[24:])
 
 
 def encode_holder(holder: Holder) -> bytes:

@@ -16,7 +16,7 @@ from .carving import carve
 from .descriptors import group_of
 from .errors import LedgerMissing, NotALedger, NotPermitted, StorageFailed
 from .event import Event
-from .format import LOCK_SUFFIX
+from .format import LOCK_SUFFIX, MAX_INTEGER
 from .note import Note, Unreadable, read_at, read_note
 from .reader import Stamp, stamp
 
@@ -57,8 +57,9 @@ def remains(path: str) -> Remains:
     else:
         raise StorageFailed(path, "somebody writes to it while it is read")
     carved = carve(file, wal)
-    note = None if isinstance(noted, Unreadable) else noted
-    return Remains(carved.settled, carved.unfinished, note, lost + lost_too, carved.given_up)
+    if isinstance(noted, Unreadable) or (noted and noted.seq >= MAX_INTEGER):
+        noted = None
+    return Remains(carved.settled, carved.unfinished, noted, lost + lost_too, carved.given_up)
 
 
 def _stamped(path: str) -> Stamp:
