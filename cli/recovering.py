@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
+from ..replay.errors import BadRequest
 from ..replay.problem import Problem
+from .poolsource import shown
 from .session import Session
 from .usage import Misused
 from .words import _
@@ -19,6 +22,12 @@ def only_there(session: Session, command: str) -> None:
             ),
             _("run it there"),
         )
+
+
+def is_there(path: str, field: str, expected: str = "a file or a folder that is there") -> None:
+    """Raise BadRequest where nothing lies at the path of what a ledger is to be made of."""
+    if not os.path.lexists(path):
+        raise BadRequest(field, shown(path), expected)
 
 
 def tell_problems(session: Session, problems: Sequence[Problem]) -> None:

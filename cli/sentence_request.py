@@ -49,6 +49,9 @@ def _bad_configuration(facts: Facts) -> Said:
 def _no_task(facts: Facts) -> Said:
     task, user = str(facts.raw("task")), facts.text("user")
     step = _("gpuledger list shows what runs")
+    if servers := [str(one) for one in facts.items("on")]:
+        told = _("nothing of that runs on {servers}").format(servers=compress(servers))
+        return Said(told, step)
     if task == "any task":
         return Said(_("{user} runs no task").format(user=user), step)
     if facts.raw("waits"):

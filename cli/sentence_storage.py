@@ -12,6 +12,11 @@ _ONCE_ONE = ("a file that is no database", "an empty file")
 """What a ledger is taken for once its first page is gone, or all of it."""
 
 
+_NO_SOURCE = ("neither a ledger nor an export", "a folder without a mirror",
+              "a folder with the mirrors of several ledgers")  # fmt: skip
+"""What is found in place of what a ledger is made of again."""
+
+
 def _missing(facts: Facts) -> Said:
     return Said(
         _("there is no ledger at {path}").format(path=facts.text("path")),
@@ -29,6 +34,8 @@ def _exists(facts: Facts) -> Said:
             _("a lock file lies beside {path} already, without its ledger").format(path=path),
             _("put it aside if its ledger is gone for good, or name another with --ledger FILE"),
         )
+    if facts.raw("what") == "new":
+        return Said(_("a file lies at {path} already").format(path=path), _("name another"))
     if facts.raw("what") == "file":
         return Said(
             _("a file lies at {path} already").format(path=path),
@@ -43,6 +50,9 @@ def _exists(facts: Facts) -> Said:
 def _not_a_ledger(facts: Facts) -> Said:
     path, found = facts.text("path"), facts.text("found")
     step = _("name the file of a ledger with --ledger FILE")
+    if found in _NO_SOURCE:
+        step = _("name a backup, an export or a mirror's folder")
+        return Said(_("{path} is {found}").format(path=path, found=_(found)), step)
     if found in _ONCE_ONE:
         step = _(
             "name the file of a ledger with --ledger FILE; if it was one, gpuledger salvage {path}"

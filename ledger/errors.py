@@ -54,7 +54,9 @@ class LedgerMissing(GpuledgerError):
 
 
 class LedgerExists(GpuledgerError):
-    """Something lies at `path` already: `what` is `ledger`, `lock` or `file`."""
+    """Something lies at `path` already: `what` is `ledger`, `lock`, `file`, or `new` where
+    a backup, or a ledger that is made again, was to be.
+    """
 
     code = "already_there"
 

@@ -66,7 +66,7 @@ def part_of(file: str, *, over: bool) -> Generator[Part, None, None]:
 def refuse(file: str, *, over: bool) -> None:
     """Raise LedgerExists where `file` may not be written; a lock file beside it is a ledger's."""
     if os.path.lexists(file) and os.path.lexists(file + LOCK_SUFFIX):
-        raise LedgerExists(file, "ledger")
+        raise LedgerExists(file, "new")
     if os.path.lexists(file) and not over:
         raise LedgerExists(file, "file")
 

@@ -168,7 +168,7 @@ def replacing(path: str, timeout_s: float, *, over: bool) -> Generator[Site, Non
 
 def _refuse(path: str, *, over: bool) -> None:
     if not over and os.path.lexists(path):
-        raise LedgerExists(path, "ledger")
+        raise LedgerExists(path, "new")
 
 
 def _made_aside(path: str, mode: int) -> str:

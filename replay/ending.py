@@ -24,7 +24,8 @@ def decide_release(
     if not found and asked.if_held:
         return None
     if not found:
-        raise NoSuchTask(_named(asked), asked.user or actor.user)
+        named = ", ".join(asked.tasks) if asked.tasks else "any task"
+        raise NoSuchTask(named, asked.user or actor.user, on=asked.servers)
     admin = right_to("release", found, asked, state.pool.admins, actor)
     if isinstance(admin, Refusal):
         return admin
@@ -32,12 +33,6 @@ def decide_release(
         by(actor, admin), tuple(piece.id for piece in found),
         "owner" if admin is None else "admin", asked, asked.reason,
     )  # fmt: skip
-
-
-def _named(asked: AskedRelease) -> str:
-    if asked.servers:
-        return ", ".join(asked.servers)
-    return ", ".join(asked.tasks) if asked.tasks else "any task"
 
 
 def find(state: State, asked: AskedRelease, actor: Actor) -> list[AllocationPiece]:

@@ -70,13 +70,24 @@ class DoesNotExtend(GpuledgerError):
 
 class NoSuchTask(GpuledgerError):
     """No running allocation is called `task` (a name, or `@id`) for `user`; `ended` where it
-    ran once, `waits` where it waits in line.
+    ran once, `waits` where it waits in line. `task` is `any task` where none was named; `on` are
+    the servers on which nothing runs.
     """
 
     code = "no_such_task"
 
-    def __init__(self, task: str, user: str, *, ended: bool = False, waits: bool = False) -> None:
-        super().__init__(task=task, user=user, ended=ended, waits=waits)
+    def __init__(
+        self,
+        task: str,
+        user: str,
+        *,
+        ended: bool = False,
+        waits: bool = False,
+        on: tuple[str, ...] = (),
+    ) -> None:
+        where: dict[str, object] = {"on": on} if on else {}
+        super().__init__(task=task, user=user, ended=ended, waits=waits, **where)
+        self.on = on
         self.task = task
         self.user = user
         self.ended = ended

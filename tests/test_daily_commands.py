@@ -191,6 +191,8 @@ def test_an_admin_ends_others_with_a_reason(console: Console) -> None:
     out = console.says("release --server 'gpu-server-[0-1]' --for bob --reason 'left us'")
     assert [line.split()[1] for line in out.splitlines()] == ["@2", "@3"]
     assert out.splitlines()[0].endswith("--for bob")
+    again = console.fails(3, "release --server gpu-server-0 --for bob --reason 'left us'")
+    assert "nothing of that runs on gpu-server-0" in again
     assert "released @4 e" in console.says("release e --force --reason 'new cards'")
     assert console.document("history")["allocations"][0]["reason"] == "left us"
 

@@ -348,7 +348,9 @@ def test_what_is_to_be_said(ledger_path: Path, run_cli: RunCli) -> None:
     """Where it goes to must be said, and once; a source must be there."""
     for words in ((), ("-o", "x", "--replace")):
         assert run_cli("restore", ledger_path, *words).returncode == 2
-    assert run_cli("restore", ledger_path, "-o", "x").returncode == 78
+    done = run_cli("restore", ledger_path, "-o", "x")
+    assert done.returncode == 2
+    assert "SOURCE cannot be" in done.stderr
 
 
 @pytest.fixture

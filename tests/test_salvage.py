@@ -15,7 +15,7 @@ from conftest import RunCli
 from damage import Files
 from gpuledger.handle import Ledger
 from gpuledger.ledger.errors import LedgerExists, NothingLeft, OtherLedger
-from gpuledger.ledger.note import Note, read_note
+from gpuledger.ledger.note import Note, encode_note, read_note
 from gpuledger.recovery import restore
 from gpuledger.salvaging import salvage
 from page_places import PAGE, Tree
@@ -271,6 +271,19 @@ def test_what_earlier_releases_wrote_is_found(made: str, tmp_path: Path) -> None
     assert forging.rows(tmp_path / "new.db") == forging.rows(tmp_path / "copy.db")
 
 
+@pytest.mark.parametrize("seq", [2**53 - 1, 2**53, 2**63])
+def test_a_note_beyond_all_seqs_tells_nothing(
+    book: Ledger, ledger_path: Path, tmp_path: Path, seq: int
+) -> None:
+    """A forged lock file keeps nobody from the events."""
+    lock = Path(f"{ledger_path}.lock")
+    noted = read_note(str(lock))
+    assert isinstance(noted, Note)
+    lock.write_bytes(bytes(16) + encode_note(Note(noted.ledger, seq, noted.hash)))
+    made = salvage(ledger_path, tmp_path / "new.db", actor=ROOT)
+    assert (made.recovered, made.missing, made.problems) == (EVENTS, 0, ())
+
+
 @pytest.mark.parametrize("last", [2**53 - 1, 2**53, 10**18, 10**19 - 1])
 def test_a_name_that_no_writer_gives_tells_nothing(
     book: Ledger, ledger_path: Path, tmp_path: Path, run_cli: RunCli, last: int
@@ -311,7 +324,12 @@ def test_what_cannot_be_salvaged_is_refused(
     done = run_cli("salvage", tmp_path / "empty.db", "-o", new)
     assert (done.returncode, done.stdout) == (1, "")
     assert "no event of" in done.stderr
-    assert run_cli("salvage", tmp_path / "none.db", "-o", new).returncode == 78
+    done = run_cli("salvage", tmp_path / "none.db", "-o", new)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "gpuledger restore makes a ledger of mirrors and backups" in done.stderr
+    done = run_cli("salvage", ledger_path, "-o", new, "--mirror", tmp_path / "none")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--mirror cannot be" in done.stderr
     assert run_cli("salvage", tmp_path, "-o", new).returncode == 65
     assert run_cli("salvage", ledger_path).returncode == 2
     assert not new.exists()

@@ -11,7 +11,7 @@ from ...replay.errors import DoesNotExtend
 from ..exit import FAILED
 from ..options import completed, define
 from ..printable import printable
-from ..recovering import only_there, tell_problems
+from ..recovering import is_there, only_there, tell_problems
 from ..report import head_text
 from ..sentence_problem import problem_sentence
 from ..session import Session
@@ -71,6 +71,8 @@ def command(
     from ...recovery import restore
 
     only_there(session, "restore")
+    for source in sources:
+        is_there(source, "SOURCE")
     if output is not None and replace:
         raise one_of("--output", "--replace")
     if output is None and not replace:

@@ -11,7 +11,7 @@ import click
 
 from ..exit import FAILED
 from ..options import completed, define
-from ..recovering import tell_problems
+from ..recovering import is_there, tell_problems
 from ..report import head_text
 from ..session import Session
 from ..words import _
@@ -27,6 +27,10 @@ gpuledger salvage ledger.db -o new.db
 gpuledger salvage ledger.db -o new.db --mirror /mnt/mirror --backup /mnt/backup/ledger.db
 gpuledger --ledger ledger.db restore new.db --replace      puts it in the ledger's place
 """
+NOTHING_THERE = (
+    "a file that is there; where it is gone,"
+    " gpuledger restore makes a ledger of mirrors and backups"
+)
 MOST = 20
 """Lines about lost stretches; JSON has them all."""
 
@@ -63,6 +67,10 @@ def command(
     """
     from ...salvaging import salvage
 
+    is_there(damaged, "DAMAGED", NOTHING_THERE)
+    for field, copies in (("--mirror", mirrors), ("--backup", backups)):
+        for copy in copies:
+            is_there(copy, field)
     made = salvage(
         os.path.abspath(damaged), os.path.abspath(new), copies=(*mirrors, *backups), reason=reason
     )
