@@ -14,7 +14,10 @@ import forging
 from conftest import RunCli
 from damage import Files
 from gpuledger.handle import Ledger
+from gpuledger.ledger.chain import seal
+from gpuledger.ledger.cloudevent import to_line
 from gpuledger.ledger.errors import LedgerExists, NothingLeft, OtherLedger
+from gpuledger.ledger.event import Draft, Head
 from gpuledger.ledger.note import Note, encode_note, read_note
 from gpuledger.recovery import restore
 from gpuledger.salvaging import salvage
@@ -282,6 +285,22 @@ def test_a_note_beyond_all_seqs_tells_nothing(
     lock.write_bytes(bytes(16) + encode_note(Note(noted.ledger, seq, noted.hash)))
     made = salvage(ledger_path, tmp_path / "new.db", actor=ROOT)
     assert (made.recovered, made.missing, made.problems) == (EVENTS, 0, ())
+
+
+def test_an_event_far_beyond_all_others_costs_no_more(
+    book: Ledger, ledger_path: Path, tmp_path: Path
+) -> None:
+    """A gap of more seqs than anybody can count is crossed, recorded and verified like any."""
+    head, name = book.head(), book.ledger_id()
+    (event,) = book.log.read(EVENTS - 1)
+    draft = Draft(head.at, event.kind, event.version, event.actor, None, event.data)
+    far = seal(draft, Head(2**53 - 100, bytes([1]) * 32, head.at))
+    export = tmp_path / "export.jsonl"
+    export.write_bytes(b"".join(line + b"\n" for line in (*book.export(), to_line(far, name))))
+    Path(f"{ledger_path}.lock").unlink()
+    made = salvage(ledger_path, tmp_path / "new.db", copies=[export], actor=ROOT)
+    assert (made.recovered, made.missing) == (EVENTS + 1, far.seq - EVENTS - 1)
+    assert made.problems == ()
 
 
 @pytest.mark.parametrize("last", [2**53 - 1, 2**53, 10**18, 10**19 - 1])
