@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..ledger.errors import GpuledgerError, StorageFailed
 from ..ledger.signed_note import Verifier, sign
+from ..replay.errors import BadRequest
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -41,6 +42,15 @@ def usual_path() -> str:
 
     folder = platformdirs.user_config_dir("gpuledger", appauthor=False)
     return os.path.join(folder, NAME)
+
+
+def chosen_path(told: str | None) -> str:
+    """Where the key lies: as told, else the usual place. Raises BadRequest for an empty name,
+    which a script's unset variable gives.
+    """
+    if told == "":
+        raise BadRequest("--key-file", told, "the name of a file")
+    return usual_path() if told is None else told
 
 
 def make(path: str) -> Ed25519PrivateKey:
@@ -88,8 +98,10 @@ def load(path: str) -> Ed25519PrivateKey:
 
 
 def signing_key(path: str | None) -> Ed25519PrivateKey:
-    """Return the key at `path`, by default the user's own. Raises SigningKey, StorageFailed."""
-    return load(path or usual_path())
+    """Return the key at `path`, by default the user's own. Raises SigningKey, BadRequest,
+    StorageFailed.
+    """
+    return load(chosen_path(path))
 
 
 def signed(checkpoint: Checkpoint, key: Ed25519PrivateKey) -> str:

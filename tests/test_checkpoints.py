@@ -358,3 +358,11 @@ def test_a_damaged_proof_is_called_by_its_name(told: Path, tmp_path: Path, run_c
     done = run_cli("audit", "check", proof, head, event, "--key-file", key)
     assert done.returncode == 2
     assert f"PROOF cannot be '{proof[:20]}" in done.stderr
+
+
+@pytest.mark.parametrize("words", ["keys new", "keys show", "audit checkpoint", "audit prove 1"])
+def test_a_key_file_without_a_name_is_not_ones_own(run_cli: RunCli, told: Path, words: str) -> None:
+    """A script's variable that is not set names no key, and makes none."""
+    done = run_cli("--ledger", told, *words.split(), "--key-file", "")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--key-file" in done.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ...keyfile import make, usual_path
+from ...keyfile import chosen_path, make
 from ...options import define
 from ...printable import printable
 from ...session import Session
@@ -20,7 +20,7 @@ gpuledger keys new --key-file /root/gpuledger.pem
 @click.option("--key-file", metavar="FILE", help="Where; else in the user's configuration.")
 def command(session: Session, key_file: str | None) -> None:
     """Make an Ed25519 key in a file that only its owner may read; never over another one."""
-    path = key_file or usual_path()
+    path = chosen_path(key_file)
     make(path)
     if session.json:
         session.document({"file": path})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ....ledger.checkpoint import origin_of
-from ...keyfile import load, usual_path, verifier_of
+from ...keyfile import chosen_path, load, verifier_of
 from ...options import define
 from ...session import Session
 from ...trust import signing_option
@@ -18,7 +18,7 @@ gpuledger audit verify --against monday.checkpoint --signed-by team.vkey
 @signing_option
 def command(session: Session, key_file: str | None) -> None:
     """Print the verifier key of the ledger's checkpoints: its origin, a hash, the public key."""
-    path = key_file or usual_path()
+    path = chosen_path(key_file)
     key = load(path)
     with session.ledger() as ledger:
         verifier = verifier_of(key, origin_of(ledger.ledger_id()))
