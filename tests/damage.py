@@ -10,7 +10,6 @@ import os
 import select
 import signal
 import sqlite3
-import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from hashlib import sha256
@@ -25,7 +24,10 @@ from lively_team import Lively
 from small_pools import ROOT
 
 PAGE = 4096
-LIMIT_S = 5.0
+LIMIT_S = 5
+"""Seconds of a processor that a case may take, however busy the machine is."""
+PATIENCE_S = 60.0
+"""Seconds after which whoever does not even compute is taken to hang."""
 
 
 class Files(NamedTuple):
@@ -147,13 +149,16 @@ def _wrong_answer(path: Path, truth: Truth) -> str:
 
 
 def judged(case: Files, folder: Path, truth: Truth) -> str:
-    """The verdict, made in a child that is killed when its time is over."""
+    """The verdict, made in a child that dies when its time is over."""
+    import resource
+
     path = folder / "ledger.db"
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
         word = "no answer"
         try:
+            resource.setrlimit(resource.RLIMIT_CPU, (LIMIT_S, LIMIT_S + 1))
             case.put(path)
             word = verdict(path, truth)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is the verdict
@@ -162,11 +167,11 @@ def judged(case: Files, folder: Path, truth: Truth) -> str:
             os.write(writing, word.encode()[:4000])
             os._exit(0)
     os.close(writing)
-    deadline = time.monotonic() + LIMIT_S
-    ready, _, _ = select.select([reading], [], [], max(0.0, deadline - time.monotonic()))
+    ready, _, _ = select.select([reading], [], [], PATIENCE_S)
     if not ready:
         os.kill(pid, signal.SIGKILL)
-    word = os.read(reading, 4096).decode() if ready else f"no answer in {LIMIT_S:.0f} s"
+    word = os.read(reading, 4096).decode() if ready else f"no answer in {PATIENCE_S:.0f} s"
     os.close(reading)
     status = os.waitpid(pid, 0)[1]
-    return word or f"died of {status}"
+    slow = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU
+    return word or (f"over {LIMIT_S} s of a processor" if slow else f"died of {status}")

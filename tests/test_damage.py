@@ -1,7 +1,7 @@
 """Whatever happens to a ledger's bytes is found by `audit verify`, or provably harmless.
 
 Single bytes and whole pages of the file (its snapshots with it) and of its -wal: nothing
-crashes, nothing takes longer than five seconds, and no reader is told what is not so without a
+crashes, nothing takes longer than five seconds of a processor, and no reader is told what is not so without a
 word of warning.
 """
 
