@@ -1,8 +1,8 @@
 """Whatever happens to a ledger's bytes is found by `audit verify`, or provably harmless.
 
 Single bytes and whole pages of the file (its snapshots with it) and of its -wal: nothing
-crashes, nothing takes longer than five seconds of a processor, and no reader is told what is not so without a
-word of warning.
+crashes, nothing takes more than five seconds of a processor, and no reader is told what is not so
+without a word of warning.
 """
 
 from __future__ import annotations
