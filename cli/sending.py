@@ -167,9 +167,9 @@ def _files(name: str, given: Mapping[str, object]) -> dict[str, bytes]:
     if not isinstance(file, str):
         return {}
     if name == "import":
-        from .tracefile import content
+        from .tracefile import trace_content
 
-        return {file: content(file)}
+        return {file: trace_content(file)}
     from .poolsource import pool_content
 
     return {file: pool_content(file)}
@@ -180,7 +180,7 @@ def _checkpoints(given: Mapping[str, object]) -> dict[str, bytes]:
     from .poolsource import content
 
     against = given.get("against")
-    paths = [*against] if isinstance(against, tuple) else []
+    paths: list[str] = [*against] if isinstance(against, tuple) else []
     paths += [one for one in (given.get("file"), given.get("signed_by")) if isinstance(one, str)]
     return {
         path: content(path, field="FILE", expected="a file that is there", most=MOST_BYTES)

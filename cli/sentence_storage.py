@@ -12,9 +12,13 @@ _ONCE_ONE = ("a file that is no database", "an empty file")
 """What a ledger is taken for once its first page is gone, or all of it."""
 
 
-_NO_SOURCE = ("neither a ledger nor an export", "a folder without a mirror",
-              "a folder with the mirrors of several ledgers")  # fmt: skip
-"""What is found in place of what a ledger is made of again."""
+_INSTEAD = {
+    "neither a ledger nor an export": "name a backup, an export or a mirror's folder",
+    "a folder without a mirror": "name a mirror's folder, or the file that is meant",
+    "a folder with the mirrors of several ledgers": "name one of the folders in it",
+    "a file that is no mirror's segment": "name a mirror's folder, or one of its segments",
+}
+"""What is found in place of a mirror or of what a ledger is made of again, and the next step."""
 
 
 def _missing(facts: Facts) -> Said:
@@ -50,9 +54,8 @@ def _exists(facts: Facts) -> Said:
 def _not_a_ledger(facts: Facts) -> Said:
     path, found = facts.text("path"), facts.text("found")
     step = _("name the file of a ledger with --ledger FILE")
-    if found in _NO_SOURCE:
-        step = _("name a backup, an export or a mirror's folder")
-        return Said(_("{path} is {found}").format(path=path, found=_(found)), step)
+    if found in _INSTEAD:
+        return Said(_("{path} is {found}").format(path=path, found=_(found)), _(_INSTEAD[found]))
     if found in _ONCE_ONE:
         step = _(
             "name the file of a ledger with --ledger FILE; if it was one, gpuledger salvage {path}"

@@ -15,17 +15,18 @@ import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
-from ..ledger.errors import NotPermitted
 from ..replay.errors import BadRequest
 from ..replay.importing import Source
 from ..replay.trace import TraceRow, Unusable
 from .hostrange import gpu_indices
 from .instants import LAST_US, to_us
-from .printable import printable
+from .poolsource import content, shown
 
 REQUIRED = ("job_id", "user", "start", "end", "gpus")
 OPTIONAL = ("project", "cpus", "nodes", "servers")
 MOST = 1_000_000
+MOST_BYTES = 1 << 30
+"""A longer file, packed or not, is no trace: a device that never ends is one."""
 
 Fields = dict[str, str]
 
@@ -35,41 +36,43 @@ class _Senseless(ValueError):
 
 
 def read(path: str, opened: Mapping[str, bytes] | None = None) -> Source:
-    """The rows of a file, and the SHA-256 of its bytes; `opened` are those that were opened on
-    another machine. Raises BadRequest, NotPermitted.
+    """The rows of a file (`-` is stdin), and the SHA-256 of its bytes; `opened` are those that
+    were opened on another machine. Raises BadRequest, NotPermitted, StorageFailed.
     """
     import hashlib
 
-    raw = opened[path] if opened and path in opened else content(path)
+    raw = opened[path] if opened and path in opened else trace_content(path)
     text = _text(raw, path)
     rows, unusable = _rows(text, path)
-    name = printable(os.path.basename(path))
+    name = shown(os.path.basename(path))
     return Source(name, hashlib.sha256(raw).hexdigest(), tuple(rows), tuple(unusable))
 
 
-def content(path: str) -> bytes:
-    """The bytes of a file. Raises BadRequest, NotPermitted."""
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except PermissionError:
-        raise NotPermitted(path, "read") from None
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "no path"
-        raise BadRequest("FILE", path, f"a file that can be read ({why})") from None
+def trace_content(path: str) -> bytes:
+    """The bytes of a trace. Raises BadRequest, NotPermitted, StorageFailed."""
+    there = "a trace that is there"
+    return _bounded(content(path, field="FILE", expected=there, most=MOST_BYTES), path)
+
+
+def _bounded(raw: bytes, path: str) -> bytes:
+    if len(raw) > MOST_BYTES:
+        raise BadRequest("FILE", shown(path), "a trace of at most 1 GiB")
+    return raw
 
 
 def _text(raw: bytes, path: str) -> str:
     """The text of a file, unpacked where it is packed."""
     import gzip
     import zlib
+    from io import BytesIO
 
     try:
-        plain = gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw
+        packed = raw.startswith(b"\x1f\x8b")
+        plain = gzip.GzipFile(fileobj=BytesIO(raw)).read(MOST_BYTES + 1) if packed else raw
     except (OSError, EOFError, zlib.error):
         raise BadRequest("FILE", path, "a gzip file that is whole") from None
     try:
-        return plain.decode("utf-8-sig")
+        return _bounded(plain, path).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise BadRequest("FILE", path, "CSV in UTF-8, or that packed by gzip") from None
 

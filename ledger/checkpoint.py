@@ -12,7 +12,7 @@ import re
 
 import msgspec
 
-from .signed_note import BadNote, Note, parse
+from .signed_note import BadNote, Note, line_feeds_alone, parse
 
 ORIGIN = "gpuledger/"
 PROOF = "c2sp.org/tlog-proof@v1"
@@ -87,6 +87,7 @@ def read(text: str) -> Signed:
 
 def read_proof(text: str) -> Proof:
     """Return the proof in `text`. Raises BadNote."""
+    line_feeds_alone(text)
     head, blank, signed = text.partition("\n\n")
     kind, *lines = head.split("\n")
     lines = [line for line in lines if not line.startswith("extra ")]

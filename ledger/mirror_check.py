@@ -25,7 +25,7 @@ class Fault(msgspec.Struct, frozen=True):
     """What is wrong in the segment `name`, at or behind `seq`: `why` is `line` (no event, or not
     with its own hash), `link`, `missing` (the seqs before this one), `block` (of another
     segment), `seal` (another end than the name tells), `torn` (an end in a sealed one), `ledger`,
-    `file` (no plain file).
+    `file` (no plain file), `empty` (no event in any segment; both `name` and `seq` say nothing).
     """
 
     name: str
@@ -149,6 +149,8 @@ class _Checking:
         faults = self._faults + [one[0] for one in self._holes if one[1:] not in self._named]
         faults.sort(key=lambda one: one.seq)
         last = self._last
+        if last is None and not faults and not self._torn:
+            faults.append(Fault("", 1, "empty"))
         head = Head(0, bytes(32), 0) if last is None else Head(last.seq, last.hash, last.at)
         return Checked(
             self._ledger, len(found), sum(one.sealed for one in found), self._events,

@@ -44,8 +44,8 @@ class Remains(msgspec.Struct, frozen=True):
 def remains(path: str) -> Remains:
     """Return what is left of the ledger at `path`.
 
-    Raises LedgerMissing, NotALedger where it is no regular file, NotPermitted, StorageFailed where
-    somebody goes on writing to it.
+    Raises LedgerMissing, NotALedger where it is not a regular file, NotPermitted, StorageFailed
+    where somebody goes on writing to it.
     """
     noted = read_note(path + LOCK_SUFFIX)
     for _ in range(_TRIES):
@@ -82,7 +82,8 @@ def _read(path: str) -> tuple[bytes, int]:
     try:
         found = os.stat(path)
         if not stat.S_ISREG(found.st_mode):
-            raise NotALedger(path, "a folder" if stat.S_ISDIR(found.st_mode) else "no regular file")
+            folder = stat.S_ISDIR(found.st_mode)
+            raise NotALedger(path, "a folder" if folder else "not a regular file")
         fd = os.open(path, _FLAGS)
     except OSError as error:
         raise _told(path, error) from error

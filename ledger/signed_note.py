@@ -77,6 +77,7 @@ def parse_verifier(text: str) -> Verifier:
 
 def parse(text: str) -> Note:
     """Return the note in `text`. Raises BadNote."""
+    line_feeds_alone(text)
     body, blank, rest = text.rpartition("\n\n")
     if not blank or not rest.endswith("\n") or _controls(text):
         raise BadNote("a signed note is a text, a blank line and signature lines")
@@ -87,6 +88,12 @@ def sign(text: str, verifier: Verifier, private: Ed25519PrivateKey) -> str:
     """Return `text`, which ends with a newline, as a note signed under the verifier's name."""
     signature = base64.b64encode(verifier.hash + private.sign(text.encode())).decode()
     return f"{text}\n{_MARK}{verifier.name} {signature}\n"
+
+
+def line_feeds_alone(text: str) -> None:
+    """Raise BadNote where a mail program has made its line ends CR LF: no signature fits those."""
+    if "\r" in text:
+        raise BadNote("its lines end in line feeds alone (tr -d '\\r' takes carriage returns out)")
 
 
 def _signature(line: str) -> tuple[str, bytes, bytes]:

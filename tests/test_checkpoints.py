@@ -360,6 +360,27 @@ def test_a_damaged_proof_is_called_by_its_name(told: Path, tmp_path: Path, run_c
     assert f"PROOF cannot be '{proof[:20]}" in done.stderr
 
 
+def test_line_ends_that_a_mail_program_changed(told: Path, tmp_path: Path, run_cli: RunCli) -> None:
+    """A checkpoint or a proof with CR LF is refused with the reason and what takes them out."""
+    key, head, proof = (str(tmp_path / one) for one in ("key", "head", "proof"))
+    run_cli("--ledger", told, "keys", "new", "--key-file", key)
+    event = str(tmp_path / "event")
+    Path(event).write_text(run_cli("--ledger", told, "export").stdout.splitlines()[599])
+    verify = ("--ledger", told, "audit", "verify", "--key-file", key, "--against")
+    check = ("audit", "check", proof, head, event, "--key-file", key)
+    for path, words in ((head, ("checkpoint",)), (proof, ("prove", "600"))):
+        done = run_cli("--ledger", told, "audit", *words, "--key-file", key)
+        Path(path).write_text(done.stdout)
+    for path, asked in ((head, (*verify, head)), (head, check), (proof, check)):
+        plain = Path(path).read_bytes()
+        Path(path).write_bytes(plain.replace(b"\n", b"\r\n"))
+        done = run_cli(*asked)
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+        assert "line feeds alone" in done.stderr
+        Path(path).write_bytes(Path(path).read_bytes().replace(b"\r", b""))
+        assert run_cli(*asked).returncode == 0
+
+
 @pytest.mark.parametrize("words", ["keys new", "keys show", "audit checkpoint", "audit prove 1"])
 def test_a_key_file_without_a_name_is_not_ones_own(run_cli: RunCli, told: Path, words: str) -> None:
     """A script's variable that is not set names no key, and makes none."""

@@ -212,6 +212,14 @@ def test_a_file_that_is_no_trace(
     assert len(rows(past)) == 1
 
 
+def test_a_pipe_is_read_as_a_file(past: Path, tmp_path: Path, run_cli: RunCli) -> None:
+    """`-` is stdin, and is called so in the record."""
+    text = trace(tmp_path, job("a", "10:00", "11:30")).read_text(encoding="utf-8")
+    assert run_cli("--ledger", past, "import", "-", input=text).returncode == 0
+    assert len(rows(past)) == 4
+    assert data(past)[1]["source"] == "stdin"
+
+
 def test_a_folder_is_no_trace(past: Path, tmp_path: Path, run_cli: RunCli) -> None:
     """A directory in the file's place is exit 2, too."""
     done = run_cli("--ledger", past, "import", tmp_path)

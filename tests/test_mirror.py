@@ -264,6 +264,18 @@ def test_leases_that_are_due_end_first(ledger_path: Path, there: Path) -> None:
             assert (released.kind, released.at) == ("allocation.released", until)
 
 
+def test_an_emptied_mirror_is_no_sound_one(book: Ledger, there: Path) -> None:
+    """A mirror in which no event is left proves nothing, and is told as such until it grows."""
+    book.mirror_add(str(there))
+    for path in folder(book, there).glob("*-*.jsonl"):
+        path.unlink()
+    assert [one.why for one in check(str(there)).faults] == ["empty"]
+    assert state(book).trouble == "behind"
+    use(book, 1)
+    assert text(book, there) == lines(book)
+    assert check(str(there)).faults == ()
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
 def test_what_is_called_like_a_segment(book: Ledger, there: Path) -> None:
     """A check waits for no pipe, and goes on behind a line that is longer than any."""

@@ -238,6 +238,9 @@ def test_what_is_mirrored(ask: Asker, tmp_path: Path) -> None:
     assert ask("mirror-list", "mirror", "list")["mirrors"][0]["state"] == "diverged"
     ask("mirror-remove", "mirror", "remove", disk)
     ask("error", "mirror", "remove", disk, code=3)
+    segment.unlink()
+    (problem,) = ask("mirror-check", "mirror", "check", disk, code=1)["problems"]
+    assert problem["what"] == "empty"
 
 
 def test_what_gets_a_damaged_one_back(

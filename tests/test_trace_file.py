@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gpuledger.cli import tracefile
 from gpuledger.cli.instants import to_us
 from gpuledger.cli.tracefile import read
 from gpuledger.ledger.errors import NotPermitted
@@ -169,6 +170,20 @@ def test_what_is_no_trace_is_refused(content: bytes, source: Read) -> None:
     with pytest.raises(BadRequest) as caught:
         source(content)
     assert caught.value.field == "FILE"
+
+
+def test_an_endless_file_is_no_trace(source: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device, and a packed file that unpacks to more than there is room for, are refused."""
+    monkeypatch.setattr(tracefile, "MOST_BYTES", 4096)
+    for endless in ("/dev/zero", "/dev/urandom"):
+        with pytest.raises(BadRequest):
+            read(endless)
+    with pytest.raises(BadRequest):
+        source(gzip.compress(bytes(10_000)))
+    longest = f"{HEADER}\n{ROW}\n".ljust(4096, "\n")
+    assert len(rows_of(source(longest))) == 1
+    with pytest.raises(BadRequest):
+        source(longest + "\n")
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,9 +32,9 @@ Watch = Callable[[int, int], None]
 def command(session: Session, file: str) -> None:
     """Take over the jobs in FILE, CSV or CSV.gz, into a ledger that has no allocations yet.
 
-    Its columns are job_id, user, project, submit, start, end, gpus, cpus, nodes, servers
-    and state. All of it is there at the end, or, where it is interrupted, nothing. For
-    admins.
+    FILE may be - for stdin. Its columns are job_id, user, project, submit, start, end, gpus,
+    cpus, nodes, servers and state. All of it is there at the end, or, where it is interrupted,
+    nothing. For admins.
     """
     from ..tracefile import read
 

@@ -72,5 +72,6 @@ def _sentence(fault: Fault) -> str:
         "file": _("{name}: it is no plain file"),
         "torn": _("{name}: it ends in half a line"),
         "ledger": _("{name}: event {seq} is of another ledger"),
+        "empty": _("there is no event in it"),
     }[fault.why]
     return told.format(name=printable(fault.name), seq=fault.seq)
