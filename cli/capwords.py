@@ -97,7 +97,7 @@ def cap_text(cap: Cap) -> str:
 
 
 def _parts(cap: Cap) -> list[str]:
-    told = []
+    told: list[str] = []
     if cap.gpus is not None:
         told.append(gpu_count(cap.gpus))
     if cap.cpus is not None:

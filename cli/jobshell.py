@@ -58,11 +58,11 @@ def tell(session: Session, ledger: Ledger, allocation: Allocation, form: str | N
 
 def tell_gang(session: Session, told: Gang, form: str | None) -> None:
     """The same of a gang that is known; also of one that was granted on another machine."""
-    shares = told.shares
-    if told.here is None or len(shares) > 1:
+    first, *others = told.shares
+    if told.here is None or others:
         _elsewhere(session, told, form)
     if form is None:
-        session.say(cuda_list(shares[0]))
+        session.say(cuda_list(first))
         return
     for line in export_lines(environment(form or None, told, _folder(session, told, form))):
         session.say(line)

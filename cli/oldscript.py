@@ -87,8 +87,8 @@ def _parsed(text: bytes, path: str) -> ast.Module:
             warnings.simplefilter("ignore")
             return ast.parse(text)
     except SyntaxError as error:
-        told = {"line": error.lineno, "found": error.msg} if error.lineno else {"found": error.msg}
-        raise BadConfiguration(path, "Python", problem="syntax", **told) from None
+        line, found = error.lineno or None, error.msg
+        raise BadConfiguration(path, "Python", line=line, found=found, problem="syntax") from None
     except (ValueError, LookupError):
         raise BadConfiguration(path, "Python in UTF-8", problem="syntax") from None
     except (RecursionError, MemoryError):

@@ -30,7 +30,7 @@ def limits(file: TomlFile) -> Limits:
     where: Where = ("limits",)
     table = file.table(file.root.get("limits", {}), where)
     file.only(table, LIMITS, where)
-    caps = []
+    caps: list[Cap] = []
     for scope in LIMITS[1:]:
         inner = file.table(table.get(scope, {}), (*where, scope))
         file.only(inner, CAP, (*where, scope))

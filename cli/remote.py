@@ -16,7 +16,7 @@ import sys
 import time
 from codecs import lookup
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
 if TYPE_CHECKING:
     from queue import SimpleQueue
@@ -53,13 +53,14 @@ def _code() -> int:
     except GpuledgerError as error:
         failure = error
     words = told.get("words")
+    args = cast("list[str]", words) if isinstance(words, list) else []
 
     def work(_words: list[str]) -> None:
         if failure is not None:
             raise failure
         _work(told)
 
-    return ended(work, words if isinstance(words, list) else [])
+    return ended(work, args)
 
 
 def _argument() -> str:

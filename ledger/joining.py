@@ -61,7 +61,7 @@ class Joining:
         self.unlinked = 0
         self._sources = [ascending(one) if isinstance(one, Source) else one for one in sources]
         self._holes = tuple(holes)
-        self._branches = [_Branch(START, [])]
+        self._branches: list[_Branch] = [_Branch(START, [])]
         self._ended: list[_Branch] = []
 
     def events(self) -> Iterator[Event]:

@@ -90,7 +90,7 @@ def _read_by_seek(fd: int, size: int, offset: int) -> bytes:
     return os.read(fd, size)
 
 
-def _write_by_seek(fd: int, raw: bytes, offset: int) -> int:
+def _write_by_seek(fd: int, raw: bytes | memoryview, offset: int) -> int:
     os.lseek(fd, offset, os.SEEK_SET)
     return os.write(fd, raw)
 
@@ -98,7 +98,7 @@ def _write_by_seek(fd: int, raw: bytes, offset: int) -> int:
 read_at: Callable[[int, int, int], bytes] = getattr(os, "pread", _read_by_seek)
 """Read up to so many bytes of a descriptor from an offset, on every platform."""
 
-write_at: Callable[[int, bytes, int], int] = getattr(os, "pwrite", _write_by_seek)
+write_at: Callable[[int, bytes | memoryview, int], int] = getattr(os, "pwrite", _write_by_seek)
 """Write bytes into a descriptor at an offset, in one call where the platform has it."""
 
 

@@ -48,7 +48,7 @@ class Tail(msgspec.Struct):
         began, rest = self.at, memoryview(lines)[len(self.torn) :]
         try:
             while rest:
-                done = write_at(self.fd, rest, self.at)  # type: ignore[arg-type]
+                done = write_at(self.fd, rest, self.at)
                 self.at += done
                 rest = rest[done:]
             getattr(os, "fdatasync", os.fsync)(self.fd)

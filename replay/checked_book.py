@@ -6,7 +6,7 @@ Nothing here is the fold's: it reads what the data says by itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -48,20 +48,22 @@ class Book:
         self.seq = seq
         if not isinstance(data, dict):
             return
+        record = cast("dict[str, Any]", data)
         if seq == 1:
-            self.ledger = str(data.get("ledger", ""))
+            self.ledger = str(record.get("ledger", ""))
         try:
             if kind == "allocation.granted":
-                self._grant(seq, data.get("servers", []), void=void)
+                self._grant(seq, record.get("servers", []), void=void)
             elif not void and kind not in _KEEPING:
-                self._end(data)
+                self._end(record)
         except (TypeError, AttributeError, KeyError):
             pass
 
     def name(self, first: Raw) -> None:
         """Learn the ledger's id from its first event, and no more."""
         data = _said(first)
-        self.ledger = str(data.get("ledger", "")) if isinstance(data, dict) else ""
+        told = cast("dict[str, Any]", data).get("ledger", "") if isinstance(data, dict) else ""
+        self.ledger = str(told)
 
     def catch_up(self, log: Checked, upto: int, voids: Collection[int]) -> None:
         """Take the events up to a seq that another process has checked."""

@@ -9,8 +9,9 @@ the values, and does not know of floats, of great integers or of deep nesting.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
+from types import GenericAlias
 from typing import Annotated, Any
 
 import msgspec
@@ -21,12 +22,20 @@ from .checked_reading import Raw
 DEPTH = 6
 _MOST_FRONTS = 10_000
 
-_Integer = Annotated[int, msgspec.Meta(ge=-MOST, le=MOST)]
-_Value: Any = str | _Integer | bool | None
-for _ in range(DEPTH):
-    _Value = str | _Integer | bool | list[_Value] | dict[str, _Value] | None
 
-_decode = msgspec.json.Decoder(dict[str, _Value]).decode
+def _value(depth: int) -> Any:  # noqa: ANN401 - a type that is made, which none can name
+    """The type of a JSON value whose lists and objects nest so deep."""
+    whole: Any = Annotated[int, msgspec.Meta(ge=-MOST, le=MOST)]
+    if depth == 0:
+        return str | whole | bool | None
+    inner = _value(depth - 1)
+    many, named = GenericAlias(list, (inner,)), GenericAlias(dict, (str, inner))
+    return str | whole | bool | many | named | None
+
+
+_decode: Callable[[str], Any] = msgspec.json.Decoder(
+    GenericAlias(dict, (str, _value(DEPTH)))
+).decode
 _foreign_key = re.compile(r'[^\x00-\x7f](?:[^"\\]|\\.)*":').search
 """Finds an object key that is not ASCII, and now and then a text that is none."""
 

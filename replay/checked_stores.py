@@ -233,11 +233,12 @@ class _Rows:
 
     def ahead(self, count: int) -> list[Stored]:
         """The next rows, as many where there are so many."""
+        none: list[Stored] = []
         while len(self._kept) - self._at < count and not self._over:
             try:
-                fresh = next(self._runs, [])
+                fresh = next(self._runs, none)
             except (Misfit, GpuledgerError) as error:
-                self.wrong, fresh = error, []
+                self.wrong, fresh = error, none
             self._over = not fresh
             self._kept, self._at = self._kept[self._at :] + fresh, 0
         return self._kept[self._at : self._at + count]

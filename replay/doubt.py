@@ -94,7 +94,7 @@ class Trial:
 
     def held(self, shares: Iterable[Share]) -> set[int]:
         """Who holds what is granted here, of those that may have ended."""
-        holders = set()
+        holders: set[int] = set()
         for share in shares:
             server = self.server(share.server)
             if server is not None:
@@ -230,7 +230,7 @@ class Trial:
         """
         server = self.server(facts.name)
         cards = {card.index: card.uuid for card in facts.gpus}
-        out = set()
+        out: set[int] = set()
         for card, holder in zip(server.facts.gpus, server.holders, strict=True) if server else ():
             uuid = card.uuid if server and server.uncertain is None else None
             if card.index not in cards or (uuid and cards[card.index] not in (None, uuid)):

@@ -74,7 +74,7 @@ def named_shares(fleet: Fleet, request: AllocateRequest) -> tuple[Share, ...]:
     servers = [fleet.find(one.server) for one in request.on]
     counts = tuple(len(one.gpus or ()) for one in request.on)
     cpus = divide(request.asked.cpus, counts) if request.asked.cpus is not None else None
-    shares = []
+    shares: list[Share] = []
     for at, (one, server) in enumerate(zip(request.on, servers, strict=True)):
         assert server is not None
         assert one.gpus is not None
@@ -189,7 +189,7 @@ def _wanted(
 
 def holders(state: State, request: AllocateRequest) -> tuple[Held, ...]:
     """The named GPUs that somebody holds."""
-    held = []
+    held: list[Held] = []
     for one in request.on:
         server = state.server(one.server)
         for gpu in one.gpus or ():

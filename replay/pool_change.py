@@ -100,7 +100,8 @@ def _removal(server: ServerPiece) -> InUse | None:
 def _reshaping(state: State, before: ServerPiece, after: Server) -> InUse | None:
     """Which allocations stand in the way of new facts, the newest first where CPUs run short."""
     cards = {card.index: card for card in after.gpus}
-    gone, swapped = set(), set()
+    gone: set[int] = set()
+    swapped: set[int] = set()
     for card, holder in zip(before.facts.gpus, before.holders, strict=True):
         if holder and card.index not in cards:
             gone.add(holder)
@@ -158,7 +159,7 @@ def decide_pool(
 
 def _moving(state: State, on: tuple[Placed, ...], *, drained: bool) -> tuple[Place, ...]:
     """Of the places meant, the GPUs that are (or are not yet) drained. Raises NoSuchServer."""
-    places = []
+    places: list[Place] = []
     for one in on:
         server = state.server(one.server)
         if server is None:

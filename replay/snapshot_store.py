@@ -167,20 +167,21 @@ def _pieces(
 
     Reading the few that changed one by one pays only where most did not.
     """
+    pieces: dict[str, Piece]
     if len(known) < FEW:
         rows = conn.execute("SELECT key, CAST(value AS BLOB), digest FROM pieces").fetchall()
         digests = {row[0]: row[2] for row in rows}
-        state = {key: _known(key, value, digests[key], kept, known) for key, value, _ in rows}
-        return state, digests
+        pieces = {key: _known(key, value, digests[key], kept, known) for key, value, _ in rows}
+        return pieces, digests
     digests = dict(conn.execute("SELECT key, digest FROM pieces").fetchall())
-    state = {}
+    pieces = {}
     for key, digest in digests.items():
         value = b""
         if known.get(key) != digest:
             asked = conn.execute("SELECT CAST(value AS BLOB) FROM pieces WHERE key = ?", (key,))
             value = (asked.fetchone() or (b"",))[0]
-        state[key] = _known(key, value, digest, kept, known)
-    return state, digests
+        pieces[key] = _known(key, value, digest, kept, known)
+    return pieces, digests
 
 
 def _known(

@@ -71,7 +71,7 @@ def spend(
     first = first_hour(at, pool.window)
     gpus = gpus_in(piece.servers)
     fresh = by_hour(max(piece.start, first * HOUR_US), until, gpus)
-    touched = []
+    touched: list[str] = []
     counted_so = _hours(pieces, user_key(piece.owner))
     if fresh and (not counted_so or counted_so[-1][0] < fresh[-1][0]):
         touched += forget(pieces, first)
@@ -122,7 +122,7 @@ def forget(pieces: MutableMapping[str, Piece], first: int | None = None) -> list
 
 def by_hour(start: int, end: int, gpus: int) -> list[tuple[int, int]]:
     """The GPU microseconds of `gpus` GPUs in `[start, end)`, hour by hour."""
-    parts = []
+    parts: list[tuple[int, int]] = []
     while start < end and gpus:
         hour = start // HOUR_US
         stop = min(end, (hour + 1) * HOUR_US)

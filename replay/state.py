@@ -91,7 +91,7 @@ class State:
         Returns the holdings that ended, each at its lease's end, or at the head's time where a
         forged lease ended before it: as a writer would record it. The head stays where it is.
         """
-        closed = []
+        closed: list[Holding] = []
         while (due := self.docket.due(now_us)) is not None:
             until, number = due
             touched, holdings = end(self.pieces, max(until, self.head.at), (number,), (LEASE, None))
@@ -174,7 +174,8 @@ class State:
 
     def named(self, owner: str, task: str) -> list[int]:
         """The running allocations of an owner under a name: in a forged log more than one."""
-        tasks, found = self.tasks(owner), []
+        tasks = self.tasks(owner)
+        found: list[int] = []
         at = bisect_left(tasks, (task, 0))
         while at < len(tasks) and tasks[at][0] == task:
             found.append(tasks[at][1])

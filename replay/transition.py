@@ -54,7 +54,7 @@ def _moved(
     on: dict[str, ServerPiece] | None = None,
 ) -> tuple[Place, ...]:
     """GPUs drained in `now` and not in `then`; of those only what `on` has, where it is given."""
-    moved = []
+    moved: list[Place] = []
     for name, server in now.items():
         before = then[name].drained if name in then else ()
         gpus = tuple(gpu for gpu in server.drained if gpu not in before)
