@@ -2,8 +2,9 @@
 
 `said(error)` is the one way; the text on stderr and the JSON error are made from the same
 two texts. What each code says stands in `sentence_storage` (the ledger and where it lies),
-`sentence_request` (what was asked), `sentence_run` (what was to be run), `sentence_refusal` (what
-was turned down) and `sentence_ssh` (the way to another machine).
+`sentence_recovery` (what it is made of again), `sentence_request` (what was asked), `sentence_run`
+(what was to be run), `sentence_refusal` (what was turned down) and `sentence_ssh` (the way to
+another machine).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Mapping
 
 from ..ledger.errors import GpuledgerError
 from . import (
+    sentence_recovery,
     sentence_refusal,
     sentence_request,
     sentence_run,
@@ -23,6 +25,7 @@ from .words import _
 
 BY_CODE: Mapping[str, Callable[[Facts], Said]] = {
     **sentence_storage.BY_CODE,
+    **sentence_recovery.BY_CODE,
     **sentence_request.BY_CODE,
     **sentence_ssh.BY_CODE,
     **sentence_run.BY_CODE,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from .printable import printable
 from .said import Facts, Said
 from .words import _
 
@@ -213,37 +212,6 @@ def _moved(facts: Facts) -> Said:
     )
 
 
-def _no_history(facts: Facts) -> Said:
-    paths = ", ".join(printable(str(path)) for path in facts.items("paths"))
-    return Said(
-        _("no history begins in {paths}: event 1 is missing").format(paths=paths),
-        _("name more sources: a backup, an export, a mirror"),
-    )
-
-
-def _does_not_extend(facts: Facts) -> Said:
-    from ..replay.problem import Problem
-    from .sentence_problem import problem_sentence
-
-    what, seq = str(facts.raw("problem")), facts.raw("seq")
-    problem = Problem(seq if isinstance(seq, int) else None, what, facts.text("detail"))
-    if what == "signature":
-        return Said(problem_sentence(problem), _("name the key that did it with --signed-by KEY"))
-    return Said(
-        problem_sentence(problem),
-        _("name sources that reach it, or go back behind it with --force --reason TEXT"),
-    )
-
-
-def _other_ledger(facts: Facts) -> Said:
-    return Said(
-        _("{path} is of the ledger {found}, and what is made again is {expected}").format(
-            path=facts.text("path"), found=facts.text("found"), expected=facts.text("expected")
-        ),
-        _("name copies of one ledger; restore takes another with --force --reason TEXT"),
-    )
-
-
 def _no_group(facts: Facts) -> Said:
     return Said(
         _("this machine knows no group {group}").format(group=facts.quoted("group")),
@@ -258,22 +226,6 @@ def _folder(facts: Facts) -> Said:
         ),
         _("name a file in a folder of its own with --ledger FILE; init makes the folder"),
     )
-
-
-def _no_mirror(facts: Facts) -> Said:
-    """Why no mirror can be there."""
-    told = {
-        "gone": _("the folder {directory} is not there"),
-        "full": _("the disk that holds {directory} is full"),
-        "read_only": _("the disk that holds {directory} can only be read"),
-        "not_permitted": _("this user may not write to {directory}"),
-        "diverged": _("the mirror in {directory} is not of this ledger: {why}"),
-    }.get(str(facts.raw("trouble")), _("{directory} cannot be written: {why}"))
-    if facts.raw("trouble") == "diverged":
-        step = _("put aside what lies there, or name another folder")
-    else:
-        step = _("mend that, or name another folder, which must be there")
-    return Said(told.format(directory=facts.text("directory"), why=facts.text("why")), step)
 
 
 BY_CODE: Mapping[str, Callable[[Facts], Said]] = {
@@ -292,10 +244,6 @@ BY_CODE: Mapping[str, Callable[[Facts], Said]] = {
     "lock_timeout": _locked,
     "key_reused": _key,
     "head_moved": _moved,
-    "no_history": _no_history,
-    "does_not_extend": _does_not_extend,
-    "other_ledger": _other_ledger,
     "no_such_group": _no_group,
     "unsuitable_folder": _folder,
-    "mirror_unusable": _no_mirror,
 }
