@@ -220,6 +220,7 @@ class Ledger(Upkeep):
         from gpuledger.replay.queue import queue
 
         state = self.state()
+        state.docket.look(_gone)
         now = self._clock() if now_us is None else now_us
         return state.seq, queue(state, max(now, state.head.at))
 
@@ -246,9 +247,9 @@ class Ledger(Upkeep):
 
 
 def _gone(tie: Tie) -> str | None:
-    from gpuledger.cli.process import gone
+    from gpuledger.cli.process import judged
 
-    return gone(tie)
+    return judged(tie)
 
 
 def _with_groups(actor: Actor) -> Actor:

@@ -25,6 +25,7 @@ from gpuledger.replay.allocator import Allocator
 from gpuledger.replay.batch import Gone, Recorded
 from gpuledger.replay.catalogue import RequestQueued
 from gpuledger.replay.errors import NotWaiting, WaitedInVain
+from gpuledger.replay.facts import STOPPED
 from gpuledger.replay.line import serve
 from gpuledger.replay.queue import hopeless
 from gpuledger.replay.request import AllocateRequest
@@ -148,11 +149,14 @@ class Wait:
             raise NotWaiting(request.asked.task, self._actor.user, self.number)
         if hopeless(state, piece, now):
             return 0
-        served = serve(state, state.docket.line(), now)
-        return list(served).index(self.number) if self.number in served else None
+        served = list(serve(state, state.docket.awake(), now))
+        if served[:1] != [self.number]:  # those ahead may be stopped
+            state.docket.look(self._gone)
+            served = list(serve(state, state.docket.awake(), now))
+        return served.index(self.number) if self.number in served else None
 
     def _rest(self, state: State, bell: Bell, pause_s: float, deadline: float) -> None:
-        """Until the bell rings, a lease ends, the log has grown or a process is gone."""
+        """Until the bell rings, a lease ends, the log has grown or a process is gone or stopped."""
         first, anew = state.docket.first_end(), time.monotonic() + ANEW_S
         while True:
             until = min(pause_s, deadline - time.monotonic(), anew - time.monotonic())
@@ -166,10 +170,14 @@ class Wait:
                 return
 
     def _anybody_gone(self, state: State) -> bool:
-        """End what is tied to processes that are gone, if any is; whether that was so."""
-        ties = [piece.waiter for piece in state.docket.waiting.values()]
-        ties += [piece.tie for number in state.docket.tied if (piece := state.allocation(number))]
-        if not any(tie is not None and self._gone(tie) is not None for tie in ties):
-            return False
-        self._allocator.tidy(self._actor)
-        return True
+        """End what is tied to processes that are gone, if any is; whether that was so, or others
+        are stopped than before.
+        """
+        docket = state.docket
+        waits = {one.id: self._gone(one.waiter) for one in docket.waiting.values() if one.waiter}
+        running = map(state.allocation, docket.tied)
+        holds = [self._gone(one.tie) for one in running if one is not None and one.tie]
+        if any(why not in (None, STOPPED) for why in (*waits.values(), *holds)):
+            self._allocator.tidy(self._actor)
+            return True
+        return {number for number, why in waits.items() if why == STOPPED} != docket.asleep

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 
-from ..replay.facts import Process, Tie
+from ..replay.facts import STOPPED, Process, Tie
 from .actor import host_name
 
 BOOT = "/proc/sys/kernel/random/boot_id"
@@ -36,15 +36,24 @@ def gone(tie: Tie) -> str | None:
     """Why a tie has ended: `process` where each of its processes is gone, `reboot` where their
     host has started anew; None while one is there, or where that cannot be seen from here.
     """
+    found = judged(tie)
+    return None if found == STOPPED else found
+
+
+def judged(tie: Tie) -> str | None:
+    """The same, and `stopped` where all that are there are stopped, as by Ctrl-Z."""
     place = _place(os.getpid())
     if place is None or tie.host != host_name():
         return None
     boot, space = place
     if tie.boot != boot:
         return "reboot"
-    if tie.space != space or any(map(_there, tie.processes)):
+    if tie.space != space:
         return None
-    return "process"
+    states = [state for one in tie.processes if (state := _state(one)) is not None]
+    if not states:
+        return "process"
+    return STOPPED if all(state in (b"T", b"t") for state in states) else None
 
 
 @lru_cache(maxsize=1)
@@ -62,16 +71,16 @@ def _place(pid: int) -> tuple[str, int] | None:
         return None
 
 
-def _there(process: Process) -> bool:
-    """Whether a process runs, or may run without being seen.
+def _state(process: Process) -> bytes | None:
+    """The letter for a process that runs, empty where it may run without being seen, else None.
 
-    A zombie does not, unless only its first thread has ended: the others run on.
+    A zombie does not run, unless only its first thread has ended: the others run on.
     """
     fields = _fields(process.pid)
     if fields is None:
-        return _exists(process.pid)
+        return b"" if _exists(process.pid) else None
     ended = fields[_STATE] in (b"Z", b"X", b"x") and int(fields[_THREADS]) < 2
-    return int(fields[_START]) == process.start and not ended
+    return fields[_STATE] if int(fields[_START]) == process.start and not ended else None
 
 
 def _exists(pid: int) -> bool:

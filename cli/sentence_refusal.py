@@ -98,8 +98,19 @@ def _not_permitted(facts: Facts) -> Said:
     return Said(_("{act} is for admins").format(act=facts.text("act")), ask)
 
 
+def _passed(first: Any) -> Said:  # noqa: ANN401 — a record
+    return Said(
+        _("{user}'s {task} ({id}) was passed in line by this and would start later").format(
+            user=bare(first.user), task=bare(first.task), id=ids([first.request])
+        ),
+        _("let it end in time, or ask an admin, who can do it with --force --reason TEXT"),
+    )
+
+
 def _waiting(facts: Facts) -> Said:
     wish, ahead = _Wish(facts.raw("asked")), facts.items("ahead")
+    if facts.raw("act") == "extend" and ahead:
+        return _passed(ahead[0])
     sentence = _("{gpus} would be free, but others wait in line for them")
     if ahead:
         sentence = _("{gpus} would be free, but {user}'s {task} ({id}) waits in line for them")

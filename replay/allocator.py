@@ -42,7 +42,7 @@ def _to_tell(batch: Batch) -> list[WaitingPiece]:
     """Those in line whom this turn concerns: who can be served now, and who was cancelled."""
     docket = batch.state.docket
     freed = batch.freed and docket.waiting
-    served = serve(batch.state, docket.line(), batch.at) if freed else ()
+    served = serve(batch.state, docket.awake(), batch.at) if freed else ()
     return batch.cancelled + [docket.waiting[number] for number in served]
 
 
@@ -284,9 +284,9 @@ class Allocator:
         who = self.with_groups(batch.state, actor)
         decision = decide(batch.state, who, batch.at)
         if isinstance(decision, Refusal) and self._looked_us != batch.now_us:
-            before = batch.state.seq
+            before = batch.state.seq, batch.state.docket.asleep
             self._look(batch, actor, at_once=True)
-            if batch.state.seq > before:
+            if (batch.state.seq, batch.state.docket.asleep) != before:
                 return decide(batch.state, who, batch.at)
         return decision
 

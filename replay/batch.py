@@ -22,7 +22,7 @@ from .catalogue import (
     version,
 )
 from .errors import Refused
-from .facts import Tie
+from .facts import STOPPED, Tie
 from .fold import decode
 from .keeping import Keeping
 from .mirroring import note
@@ -87,21 +87,27 @@ class Batch:
     def sweep(self, actor: Actor, gone: Gone) -> None:
         """End what is tied to processes of this host that are gone, and the waits of such.
 
-        `gone` says `process` or `reboot`, or None for what is there or is not ours to judge.
+        `gone` says `process` or `reboot`, `stopped` for what does nothing for the time being, or
+        None for what is there or is not ours to judge. Who is stopped keeps nobody waiting.
         """
         docket = self.state.docket
         for number in [number for number, host in docket.tied.items() if host == actor.host]:
             piece = self.state.allocation(number)
             why = gone(piece.tie) if piece is not None and piece.tie is not None else None
-            if why is not None:
+            if why not in (None, STOPPED):
                 self.append(AllocationReleased(by(actor), (number,), why), actor.identity)
+        asleep: set[int] = set()
         for waiting in list(docket.waiting.values()):
             tie = waiting.waiter
             why = gone(tie) if tie is not None and tie.host == actor.host else None
-            if why is None and waiting.until is not None and waiting.until <= self.now_us:
+            over = waiting.until is not None and waiting.until <= self.now_us
+            if over and why in (None, STOPPED):
                 why = "waited"
-            if why is not None:
+            if why == STOPPED:
+                asleep.add(waiting.id)
+            elif why is not None:
                 self.append(RequestCancelled(by(actor), (waiting.id,), why), actor.identity)
+        docket.asleep = frozenset(asleep)
 
     def append(
         self, payload: Payload, actor: str, *, key: str | None = None, at: int | None = None

@@ -198,7 +198,7 @@ def _refusal(
     servers, _ = candidates(state, request)
     free = [Free(s.facts.name, s.free_count(), s.cpus_free) for s in servers]
     most_first = sorted(free, key=lambda one: -one.gpus)
-    line = state.docket.line() if reason == "waiting" else ()
+    line = state.docket.awake() if reason == "waiting" else ()
     return Refusal(
         "allocate", reason, user, request.asked,
         free=tuple(one for one in most_first if one.gpus)[:SHOWN],

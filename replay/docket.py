@@ -8,8 +8,9 @@ does: each piece that is entered is remembered as it was, and goes by that again
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
+from .facts import STOPPED, Tie
 from .piece import AllocationPiece, MirrorPiece, Piece, WaitingPiece
 from .request import AllocateRequest
 from .tally import Tallies
@@ -29,6 +30,7 @@ class Docket:
         "_shape",
         "_shapes",
         "_tallies",
+        "asleep",
         "ends",
         "mirrors",
         "projects",
@@ -43,6 +45,8 @@ class Docket:
         self.projects: dict[int, str] = {}
         self.waiting: dict[int, WaitingPiece] = {}
         self.mirrors: dict[str, MirrorPiece] = {}
+        self.asleep: frozenset[int] = frozenset()
+        """Of those who wait, whose processes are stopped: no record tells, whoever looks does."""
         self.ends: list[tuple[int, int]] = []
         self._line: list[WaitingPiece] | None = None
         self._shape: dict[int, int] = {}
@@ -108,9 +112,24 @@ class Docket:
             self._line = sorted(self.waiting.values(), key=_order)
         return self._line
 
+    def look(self, gone: Callable[[Tie], str | None]) -> None:
+        """Ask who of those who wait is `stopped`."""
+        ties = [(one.id, one.waiter) for one in self.waiting.values() if one.waiter is not None]
+        self.asleep = frozenset(number for number, tie in ties if gone(tie) == STOPPED)
+
+    def awake(self) -> list[WaitingPiece]:
+        """Those in line who come when they are called: a stopped process takes nothing."""
+        line = self.line()
+        return [one for one in line if one.id not in self.asleep] if self.asleep else line
+
+    def passed(self, piece: AllocationPiece, priority: int) -> list[WaitingPiece]:
+        """Those who waited ahead of what runs when it was granted, and wait still."""
+        place = -priority, piece.request or piece.id
+        return [one for one in self.awake() if one.id < piece.id and _order(one) < place]
+
     def ahead_of(self, piece: WaitingPiece) -> list[WaitingPiece]:
         """Those in line before a request, which may stand there or come new."""
-        line = self.line()
+        line = self.awake()
         if line and _order(line[-1]) < _order(piece):
             return line
         return line[: bisect_left(line, _order(piece), key=_order)]

@@ -155,6 +155,10 @@ class Process(Record, frozen=True):
     start: int
 
 
+STOPPED = "stopped"
+"""What is said of a tie whose processes do nothing for the time being, as after Ctrl-Z."""
+
+
 class Tie(Record, frozen=True):
     """What a hold or a wait depends on: any of these processes of one host, in one boot.
 

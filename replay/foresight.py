@@ -78,6 +78,11 @@ class Blocked:
         then.give(shares)
         return hindered
 
+    def start(self) -> int | None:
+        """When it has room, as the leases tell (microseconds UTC); None where none does."""
+        self._foreseen()
+        return self._start
+
     def minds(self, until: int) -> bool:
         """Whether it matters to it what is held until then: all does where no lease tells."""
         self._foreseen()

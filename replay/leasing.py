@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .actor import Actor
 from .catalogue import AllocationExtended
+from .decision import SHOWN, priority
 from .ending import find
 from .errors import NoLease, NoSuchTask
 from .facts import AskedExtend, AskedRelease, Extension
-from .limit import Breach, breach_of_extension
-from .piece import AllocationPiece
-from .refusal import Refusal
-from .rights import by, right_to
+from .limit import breach_of_extension
+from .line import room_at
+from .piece import AllocationPiece, WaitingPiece
+from .refusal import Ahead, Refusal
+from .rights import admin_by, by, right_to
 from .spent import SECOND_US
 from .state import State
 
@@ -20,8 +24,9 @@ def decide_extend(
 ) -> AllocationExtended | Refusal:
     """The extension, all or nothing: each lease ends `asked.lease` seconds later.
 
-    Never more of it than the longest lease is left from now on. Whose it may be, `right_to`
-    tells. Raises NoSuchTask, AmbiguousTask, NoLease, ReasonNeeded.
+    Never more of it than the longest lease is left from now on, and not where somebody waits whom
+    it passed in line and who would have room later for it, unless an admin says so. Whose
+    it may be, `right_to` tells. Raises NoSuchTask, AmbiguousTask, NoLease, ReasonNeeded.
     """
     like = AskedRelease(asked.tasks, user=asked.user, force=asked.force, reason=asked.reason)
     found = find(state, like, actor)
@@ -35,16 +40,38 @@ def decide_extend(
     for piece, one in zip(found, extensions, strict=True):
         broken = breach_of_extension(so_far, piece, one.until, now_us)
         if broken is not None:
-            return _refusal(asked, actor, broken)
+            return Refusal("extend", "limit", actor.user, asked_extend=asked, breach=broken)
         so_far.prolong(piece, one.until)  # what one adds counts for the next
+    if admin is None and asked.force and asked.reason is not None:
+        admin = admin_by(state.pool.admins, actor)
+    delayed = _delayed(state, so_far, found, now_us) if admin is None else ()
+    if delayed:
+        ahead = tuple(Ahead(one.id, one.asked.task, one.user) for one in delayed)
+        return Refusal("extend", "waiting", actor.user, asked_extend=asked, ahead=ahead)
     return AllocationExtended(by(actor, admin), extensions, asked)
+
+
+def _delayed(
+    state: State, then: State, found: Sequence[AllocationPiece], now_us: int
+) -> list[WaitingPiece]:
+    """Whom one of these passed in line on the word of its lease, and who would have room later."""
+    passed = {
+        one.id: one
+        for piece in found
+        for one in state.docket.passed(piece, priority(state, piece.project))
+    }
+    return [one for one in passed.values() if _later(state, then, one, now_us)][:SHOWN]
+
+
+def _later(state: State, then: State, piece: WaitingPiece, now_us: int) -> bool:
+    before = room_at(state, piece, now_us)
+    if before is None:
+        return False
+    after = room_at(then, piece, now_us)
+    return after is None or after > before
 
 
 def _extension(piece: AllocationPiece, more_s: int) -> Extension:
     if piece.until is None:
         raise NoLease(piece.task, piece.id)
     return Extension(piece.id, piece.until + more_s * SECOND_US)
-
-
-def _refusal(asked: AskedExtend, actor: Actor, broken: Breach) -> Refusal:
-    return Refusal("extend", "limit", actor.user, asked_extend=asked, breach=broken)

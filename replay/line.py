@@ -39,7 +39,8 @@ def forecast(state: State, now_us: int) -> dict[int, int]:
     Those are missing of whom no lease tells, and whom a limit holds up that no lease's end mends.
     """
     trial, at, starts = state.copy(), now_us, dict[int, int]()
-    while line := trial.docket.line():
+    trial.docket.asleep = state.docket.asleep
+    while line := trial.docket.awake():
         for number, shares in serve(trial, line, at).items():
             _hold(trial, trial.docket.waiting[number], shares, at)
             starts[number] = at
@@ -49,6 +50,21 @@ def forecast(state: State, now_us: int) -> dict[int, int]:
         at = first[0]
         trial.lapse(at)
     return starts
+
+
+def room_at(state: State, piece: WaitingPiece, now_us: int) -> int | None:
+    """When one who waits has room if nobody else comes (microseconds UTC), as the leases tell.
+
+    None where no lease tells, or something else than room is lacking.
+    """
+    request = request_of(piece)
+    lacks = not _there(state, request) or breach(state, wish_of(state, piece), now_us) is not None
+    if lacks:
+        return None
+    if find_place(state.fleet, request) is not None:
+        return now_us
+    look = _Round(state, now_us, None)
+    return Blocked(request, usable(state.fleet, request), look).start()
 
 
 def _hold(trial: State, piece: WaitingPiece, shares: Shares, at: int) -> None:

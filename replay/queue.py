@@ -13,9 +13,9 @@ from .state import State
 class Queued(Record, frozen=True):
     """One who waits, `position` counted from 1.
 
-    `reason` is one of `refusal.REASONS`, or `next` for one who can be served now. `starts` is
-    when it would start at the latest if every lease ran to its end (microseconds UTC); None
-    where no lease tells.
+    `reason` is one of `refusal.REASONS`, `next` for one who can be served now, or `stopped` for one
+    whose process is, so that others are served first. `starts` is when it would start at the latest
+    if every lease ran to its end (microseconds UTC); None where no lease tells.
     """
 
     position: int
@@ -29,7 +29,7 @@ def queue(state: State, now_us: int) -> list[Queued]:
     line = state.docket.line()
     if not line:
         return []
-    served, starts = serve(state, line, now_us), forecast(state, now_us)
+    served, starts = serve(state, state.docket.awake(), now_us), forecast(state, now_us)
     return [
         Queued(at, one, "next" if one.id in served else _reason(state, one, now_us),
                starts.get(one.id))
@@ -55,6 +55,8 @@ def _could(state: State, piece: WaitingPiece) -> bool:
 
 
 def _reason(state: State, piece: WaitingPiece, now_us: int) -> str:
+    if piece.id in state.docket.asleep:
+        return "stopped"
     if not _could(state, piece):
         return "never"
     if breach(state, wish_of(state, piece), now_us) is not None:

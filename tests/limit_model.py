@@ -29,6 +29,8 @@ class Want:
     shares: Shares = ()
     start: int = 0
     until: float = inf
+    place: int = 0
+    """The number under which it waited, if it did."""
 
     def of(self, scope: str) -> object:
         """Whose limits of this scope it counts against."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import msgspec
@@ -168,7 +169,8 @@ class Asks(Turns):
             lease(self.model.pool, want),
             asking.request.waiting,
         )
-        self.model.begin(number, want, shares, turn.at)
+        placed = replace(want, place=asking.request.waiting or 0)
+        self.model.begin(number, placed, shares, turn.at)
         actor = TEAM[asking.who % 3]
         if asking.key is not None:
             self.keys[actor.identity, asking.key] = (asking.request.asked, number)

@@ -120,23 +120,30 @@ class Team(Asks):
         asked = AskedExtend((f"@{number}",), more, None, force, why)
         turn = self.turn(who, lambda one, by: one.extend(asked, by))
         if self.may(turn, self.model.runs.get(number), who, force):
-            self.extended(turn, [number], more)
+            self.extended(turn, [number], more, over=force and who % 3 == 0)
 
-    def extended(self, turn: Turn, numbers: list[int], more: int) -> None:
-        """All of these end later, or none where a limit is in the way."""
+    def extended(self, turn: Turn, numbers: list[int], more: int, *, over: bool = False) -> None:
+        """All of these end later, or none where a limit is in the way, or one who was passed in
+        line would start later and no admin steps `over` that.
+        """
         runs = self.model.runs
         if any(runs[number].until == inf for number in numbers):
             assert isinstance(turn.error, NoLease)
             return
         before = {number: runs[number] for number in numbers}
+        starts = self.model.starts(numbers, turn.at)
         runs |= {n: replace(run, until=run.until + more) for n, run in before.items()}
         book = Book(self.model.pool, runs.values(), self.model.spent)
         if any(book.overdone(runs[number], turn.at) for number in numbers):
             runs |= before
             assert isinstance(turn.error, Refused)
             assert turn.error.reason == "limit"
-        else:
+        elif over or all(self.model.starts(numbers, turn.at)[n] <= at for n, at in starts.items()):
             assert turn.error is None
+        else:
+            runs |= before
+            assert isinstance(turn.error, Refused)
+            assert turn.error.reason == "waiting"
 
     @precondition(lambda self: self.model.line)
     @rule(pick=PICK, who=MOSTLY_OWN)

@@ -52,6 +52,17 @@ class Model:
         idle = list(self.world(at).idle)
         return Book(self.pool, self.runs.values(), self.spent).broken(want, idle, at)
 
+    def starts(self, numbers: list[int], at: int) -> dict[int, float]:
+        """When each of those whom one of these passed in line has room, if nobody else comes."""
+        world = self.world(at)
+        return {
+            ahead: inf if (start := world.start(want.wish)) is None else start
+            for ahead, want in self.line.items()
+            for n, run in ((n, self.runs[n]) for n in numbers)
+            if ahead < n and (-want.priority, ahead) < (-run.priority, run.place or n)
+            if ever(list(world.idle), want.wish) and not self.broken(want, at)
+        }
+
     def begin(self, number: int, want: Want, shares: Shares, at: int) -> None:
         """It runs, for as long as its lease says."""
         until = at + (limit_model.lease(self.pool, want) or inf)

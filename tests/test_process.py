@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from gpuledger.cli import process
-from gpuledger.cli.process import gone, tie_of
+from gpuledger.cli.process import gone, judged, tie_of
 from gpuledger.replay.facts import Process, Tie
 
 pytestmark = pytest.mark.needs("linux")
@@ -107,6 +107,9 @@ def test_a_stopped_process_is_there() -> None:
         one.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, one.pid, os.WSTOPPED | os.WNOWAIT)
         assert gone(tied(one.pid)) is None
+        assert judged(tied(one.pid)) == "stopped"
+        with running() as other:
+            assert judged(tied(one.pid, other.pid)) is None
         one.kill()
 
 

@@ -170,6 +170,7 @@ CASES: list[GpuledgerError] = [
     refused("limit", asked=asked(2)),
     refused("waiting", asked=asked(2), ahead=(Ahead(12, "train", "bob"),)),
     refused("waiting", asked=asked(2)),
+    refused("waiting", act="extend", ahead=(Ahead(12, "train", "bob"),)),
     refused("not_permitted", act="cancel", held=(Held("", 0, 12, "train", "bob"),)),
     refused("never", asked=asked(9), most=8),
     refused("never", asked=asked(9, on=("a",)), most=8),

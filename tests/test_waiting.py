@@ -189,10 +189,41 @@ def test_what_can_never_be_any_more_is_not_waited_for(book: Ledger) -> None:
         assert (refused.reason, left.cause) == ("never", "owner")
 
 
-def test_nobody_passes_who_came_later(book: Ledger) -> None:
+def stop(waiter: Waiter) -> None:
+    """As Ctrl-Z does."""
+    os.kill(waiter.process.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, waiter.process.pid, os.WSTOPPED | os.WNOWAIT)
+
+
+@pytest.mark.needs("linux")
+def test_a_stopped_process_keeps_nobody_waiting(book: Ledger) -> None:
+    """Who was stopped in line is passed by newcomers and by those behind, and goes on as first."""
+    with waiters(book.path, 3) as (stopped, behind, last):
+        stop(stopped)
+        book.release("first")
+        number, _ = behind.granted()
+        assert [(one.piece.id, one.reason) for one in book.queue()[1]] == [
+            (stopped.number, "stopped"),
+            (last.number, "no_gpus"),
+        ]
+        stop(last)
+        book.release(f"@{number}")
+        passing = book.allocate("new", 1)
+        os.kill(stopped.process.pid, signal.SIGCONT)
+        os.kill(last.process.pid, signal.SIGCONT)
+        assert book.state().allocation(passing.id) is not None
+        book.release("new")
+        number, _ = stopped.granted()
+        book.release(f"@{number}")
+        last.granted()
+
+
+@pytest.mark.needs("linux")
+def test_nobody_passes_who_came_later(book: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is free for one who waits is not given to a newcomer, though he asks first."""
+    monkeypatch.setattr("gpuledger.cli.process.judged", lambda _tie: None)  # as from elsewhere
     with waiters(book.path, 1) as (waiter,):
-        os.kill(waiter.process.pid, signal.SIGSTOP)
+        stop(waiter)
         book.release("first")
         with pytest.raises(Refused) as caught:
             book.allocate("new", 1)

@@ -40,7 +40,8 @@ def command(
 ) -> None:
     """Let the lease of TASK end later: a task's name, or an allocation's number such as @4711.
 
-    Of several tasks all are extended or none is, in one event.
+    Of several tasks all are extended or none is, in one event. What passed others in line is not
+    extended as long as they would start later for it; --force and --reason do it, for admins.
     """
     more_s = parse_duration(by, field="--by")
     with session.ledger(once=True) as ledger:

@@ -83,6 +83,7 @@ def _why(reason: str) -> str:
         "no_cpus": _("no CPUs"),
         "fragmented": _("not on one server"),
         "never": _("a server is gone"),
+        "stopped": _("its process is stopped"),
     }
     return words.get(reason, reason)
 
