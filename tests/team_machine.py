@@ -122,6 +122,24 @@ class Team(Asks):
         if self.may(turn, self.model.runs.get(number), who, force):
             self.extended(turn, [number], more, over=force and who % 3 == 0)
 
+    def passers(self) -> list[int]:
+        """What runs on a lease and was granted while somebody waited who waits still."""
+        first = min(self.model.line, default=inf)
+        return [n for n, run in self.model.runs.items() if n > first and run.until < inf]
+
+    @precondition(lambda self: self.passers())
+    @rule(pick=PICK, more=MORE)
+    def extend_who_passed(self, pick: int, more: int) -> None:
+        number = self.passers()[pick % len(self.passers())]
+        owners = [actor.identity for actor in TEAM]
+        who = owners.index(self.model.runs[number].owner)
+        asked = AskedExtend((f"@{number}",), more)
+        turn = self.turn(who, lambda one, by: one.extend(asked, by))
+        if number in self.model.runs:
+            self.extended(turn, [number], more)
+        else:
+            assert turn.error is not None
+
     def extended(self, turn: Turn, numbers: list[int], more: int, *, over: bool = False) -> None:
         """All of these end later, or none where a limit is in the way, or one who was passed in
         line would start later and no admin steps `over` that.
