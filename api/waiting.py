@@ -180,4 +180,4 @@ class Wait:
         if any(why not in (None, STOPPED) for why in (*waits.values(), *holds)):
             self._allocator.tidy(self._actor)
             return True
-        return {number for number, why in waits.items() if why == STOPPED} != docket.asleep
+        return docket.asleep != frozenset(n for n, why in waits.items() if why == STOPPED)
