@@ -197,6 +197,17 @@ def test_an_admin_ends_others_with_a_reason(console: Console) -> None:
     assert console.document("history")["allocations"][0]["reason"] == "left us"
 
 
+def test_a_release_takes_several_servers(console: Console) -> None:
+    """`--server` may be repeated: what runs on any of them ends, all in one event."""
+    for server in (0, 1):
+        console.says(f"allocate t{server} 1 --on gpu-server-{server}")
+    both = "release --server gpu-server-0 --server gpu-server-1"
+    assert [line.split()[2] for line in console.says(both).splitlines()] == ["t0:", "t1:"]
+    assert console.head() == 4
+    assert "on gpu-server-[0-1]" in console.fails(3, both)
+    assert console.remarks(f"{both} --if-held") == "nothing of that is held"
+
+
 def test_list_shows_what_was_asked_for(console: Console) -> None:
     """`list` filters by own tasks, user and server; where nothing is left it says so."""
     console.says("allocate a 1 --on gpu-server-0")

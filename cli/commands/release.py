@@ -35,8 +35,9 @@ gpuledger release --server gpu-server-2 --force --reason 'new cards'
 @click.argument("tasks", nargs=-1, metavar="[TASK...]", shell_complete=completed("tasks"))
 @click.option("--mine", is_flag=True, help="All of your own.")
 @click.option(
-    "--server", metavar="SERVER", help="All on SERVER.", shell_complete=completed("servers")
-)
+    "--server", "on", multiple=True, metavar="SERVER", help="All on SERVER; may be repeated.",
+    shell_complete=completed("servers"),
+)  # fmt: skip
 @click.option("--for", "user", metavar="USER", help="Those of USER; for admins.")
 @click.option("--force", is_flag=True, help="Others' too, with --reason; for admins.")
 @click.option("--reason", metavar="TEXT", help="Why; stays in the record.")
@@ -47,7 +48,7 @@ def command(
     *,
     tasks: tuple[str, ...],
     mine: bool,
-    server: str | None,
+    on: tuple[str, ...],
     user: str | None,
     force: bool,
     reason: str | None,
@@ -58,7 +59,7 @@ def command(
 
     Of several tasks all end or none does, and they end in one event.
     """
-    servers = () if server is None else expand(server, field="--server")
+    servers = tuple(name for text in on for name in expand(text, field="--server"))
     with session.ledger(once=True) as ledger:
         ended = ledger.release(
             *tasks, mine=mine, servers=servers, user=user, force=force, reason=reason,
