@@ -15,7 +15,7 @@ import msgspec
 from ..ledger.errors import GpuledgerError
 from ..ledger.log import Log
 from .actor import Actor
-from .batch import Batch, Gone, Recorded
+from .batch import UNKEYED, Batch, Gone, Keyed, Recorded
 from .cancelling import decide_cancel, decide_leave
 from .catalogue import Payload, RequestQueued
 from .decision import decide_allocate, decide_queued, waiting_mends
@@ -87,7 +87,7 @@ class Allocator:
         """Grant a request. Raises Refused, TaskInUse, NoSuchServer, KeyReused, LockTimeout."""
         return self._must(
             lambda state, who, now: decide_allocate(state, request, who, now),
-            actor, key, request.asked,
+            actor, Keyed(key, request.asked, "allocate"),
         )  # fmt: skip
 
     def join(self, request: AllocateRequest, actor: Actor, *, key: str | None = None) -> Recorded:
@@ -97,7 +97,7 @@ class Allocator:
         """
         return self._must(
             lambda state, who, now: decide_queued(state, request, who, now),
-            actor, key, request.asked,
+            actor, Keyed(key, request.asked, "allocate"),
         )  # fmt: skip
 
     def serve(
@@ -114,21 +114,23 @@ class Allocator:
                 return None
             return decision
 
-        return self._act(decide, actor, key, request.asked)
+        return self._act(decide, actor, Keyed(key, request.asked, "allocate"))
 
     def extend(self, asked: AskedExtend, actor: Actor, *, key: str | None = None) -> Recorded:
         """Let leases end later, all or nothing. Raises as `decide_extend`, and Refused."""
         return self._must(
-            lambda state, who, now: decide_extend(state, asked, who, now), actor, key, asked
-        )
+            lambda state, who, now: decide_extend(state, asked, who, now),
+            actor, Keyed(key, asked, "extend"),
+        )  # fmt: skip
 
     def cancel(
         self, asked: AskedRelease, actor: Actor, *, key: str | None = None
     ) -> Recorded | None:
         """Leave the line; None where `if_held` found none. Raises as `decide_cancel`, Refused."""
         return self._act(
-            lambda state, who, _now: decide_cancel(state, asked, who), actor, key, asked
-        )
+            lambda state, who, _now: decide_cancel(state, asked, who),
+            actor, Keyed(key, asked, "cancel"),
+        )  # fmt: skip
 
     def leave(
         self,
@@ -157,8 +159,9 @@ class Allocator:
         """
         grants: list[Recorded] = []
         release = self._act(
-            lambda state, who, _now: decide_release(state, asked, who), actor, key, asked, grants
-        )
+            lambda state, who, _now: decide_release(state, asked, who),
+            actor, Keyed(key, asked, "release"), grants,
+        )  # fmt: skip
         return None if release is None else Ended(release, tuple(grants))
 
     def reset(self, actor: Actor, reason: str | None) -> Recorded:
@@ -219,10 +222,9 @@ class Allocator:
         self,
         decide: Callable[[State, Actor, int], Payload | Refusal],
         actor: Actor,
-        key: str | None = None,
-        asked: object = None,
+        keyed: Keyed = UNKEYED,
     ) -> Recorded:
-        recorded = self._act(decide, actor, key, asked)
+        recorded = self._act(decide, actor, keyed)
         assert recorded is not None
         return recorded
 
@@ -230,8 +232,7 @@ class Allocator:
         self,
         decide: Callable[[State, Actor, int], Decision],
         actor: Actor,
-        key: str | None = None,
-        asked: object = None,
+        keyed: Keyed = UNKEYED,
         grants: list[Recorded] | None = None,
     ) -> Recorded | None:
         """Decide in a turn and record the outcome; a refusal is recorded, then raised.
@@ -243,7 +244,7 @@ class Allocator:
             batch.lapse(actor)
             self._look(batch, actor)
             try:
-                recorded = self._recorded(batch, decide, actor, key, asked)
+                recorded = self._recorded(batch, decide, actor, keyed)
             except GpuledgerError as error:
                 if not batch.appended:
                     raise
@@ -262,11 +263,10 @@ class Allocator:
         batch: Batch,
         decide: Callable[[State, Actor, int], Decision],
         actor: Actor,
-        key: str | None,
-        asked: object,
+        keyed: Keyed,
     ) -> Recorded | GpuledgerError | None:
         """What the key answered before, or what is decided now, appended."""
-        before = batch.by_key(actor.identity, key, asked) if key is not None else None
+        before = batch.by_key(actor.identity, keyed)
         if before is not None:
             return before
         decision = self._decided(batch, decide, actor)
@@ -275,7 +275,7 @@ class Allocator:
         if decision is None:
             return None
         waits = isinstance(decision, RequestQueued)  # the key is for the answer: the grant
-        return batch.append(decision, actor.identity, key=None if waits else key)
+        return batch.append(decision, actor.identity, key=None if waits else keyed.key)
 
     def _decided(
         self, batch: Batch, decide: Callable[[State, Actor, int], Decision], actor: Actor

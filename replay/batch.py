@@ -13,6 +13,7 @@ from ..ledger.event import Draft, Event
 from ..ledger.log import Turn
 from .actor import Actor
 from .catalogue import (
+    AllocationExtended,
     AllocationGranted,
     AllocationReleased,
     Payload,
@@ -42,6 +43,27 @@ def _encode(payload: Payload) -> bytes:
     """The event's data: grants and releases hold only what their requests were checked for."""
     checked = isinstance(payload, AllocationGranted | AllocationReleased)
     return encode_record(payload) if checked else encode(payload)
+
+
+ANSWERS = {
+    "allocate": AllocationGranted.KIND,
+    "extend": AllocationExtended.KIND,
+    "release": AllocationReleased.KIND,
+    "cancel": RequestCancelled.KIND,
+}
+"""The kind of event that answers what a retry key may stand for."""
+
+
+class Keyed(msgspec.Struct, frozen=True):
+    """A retry key, and what it stands for: what was asked, and of which command."""
+
+    key: str | None = None
+    asked: object = None
+    act: str = ""
+
+
+UNKEYED = Keyed()
+"""Asked without a key."""
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -131,15 +153,17 @@ class Batch:
             self._keeping.keep_grant(event, payload)
         return Recorded(event, payload)
 
-    def by_key(self, actor: str, key: str, asked: object) -> Recorded | None:
+    def by_key(self, actor: str, keyed: Keyed) -> Recorded | None:
         """The event that answered this key before. Raises KeyReused where it asked for
         something else.
         """
-        event = self._turn.find_key(actor, key)
-        if event is None:
+        key = keyed.key
+        event = self._turn.find_key(actor, key) if key is not None else None
+        if key is None or event is None:
             return None
         payload = decode(event)
-        if getattr(payload, "asked", None) != asked:
+        answered = payload.KIND, getattr(payload, "asked", None)
+        if answered != (ANSWERS[keyed.act], keyed.asked):
             raise KeyReused(key, event.seq)
         return Recorded(event, payload)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from conftest import RunCli
 from gpuledger.handle import Ledger
 from gpuledger.hangup import HungUp
 from gpuledger.ledger.errors import BrokenChain, KeyReused
+from gpuledger.replay import request as requests
 from gpuledger.replay.actor import Actor
 from gpuledger.replay.errors import BadRequest, NoSuchTask, Refused
-from gpuledger.replay.facts import Placed
+from gpuledger.replay.facts import Asked, Placed
 from gpuledger.replay.request import AllocateRequest
 from small_pools import ADA, BOB, ROOT, ledger, pool, server
 
@@ -75,6 +77,32 @@ def test_the_same_key_for_another_request(what: str, book: Ledger) -> None:
         DIFFERENT[what](book)
     assert (caught.value.key, caught.value.seq) == ("k", first.id)
     assert book.head().seq == first.id
+
+
+ACTS: dict[str, Callable[[Ledger], Any]] = {
+    "allocate": lambda book: book.allocate("t", 1, lease=60, key="k"),
+    "extend": lambda book: book.extend("t", lease=60, key="k"),
+    "release": lambda book: book.release("t", if_held=True, key="k"),
+    "cancel": lambda book: book.cancel("t", if_waiting=True, key="k"),
+}
+
+
+@pytest.mark.parametrize(("first", "second"), [*permutations(ACTS, 2)])
+def test_no_act_answers_for_another(first: str, second: str, book: Ledger) -> None:
+    """A key that one command used is a conflict for any other, though it asks in the same words."""
+    if first == "cancel":
+        _waits(book)
+    elif first != "allocate":
+        book.allocate("t", 1, lease=60)
+    ACTS[first](book)
+    with pytest.raises(KeyReused) as caught:
+        ACTS[second](book)
+    assert caught.value.seq == book.head().seq
+
+
+def _waits(book: Ledger) -> None:
+    book.allocate("full", 8, servers=2)
+    book._allocator.join(requests.allocate(Asked("t", 1)), book.actor)
 
 
 def test_keys_are_each_actors_own(book: Ledger, ledger_path: Path) -> None:
