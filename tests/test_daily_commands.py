@@ -13,6 +13,7 @@ import gpuledger
 from conftest import RunCli
 from console import BOB, EVE, SMALL, Console
 from gpuledger.cli.actor import current
+from gpuledger.cli.duration import units_s
 from json_shapes import check
 
 ME = current().user
@@ -149,6 +150,19 @@ def test_a_release_says_how_to_take_it_back(console: Console) -> None:
         after = console.document("list")["allocations"][-1]
         for key in ("task", "servers", "project", "note"):
             assert after[key] == before[key]
+
+
+def test_what_is_taken_back_has_the_time_that_was_left(console: Console) -> None:
+    """Extensions count as well, also where a key asks again, up to the longest lease there is."""
+    for task, lease in (("a", "1m"), ("long", "366d")):
+        console.says(f"allocate {task} 1 --lease {lease}")
+        console.says(f"extend {task} --by 7h")
+        console.says(f"extend {task} --by 1h")
+    told = console.says("release long a --key k")
+    assert console.says("release long a --key k") == told
+    long, short = (one.partition("--lease ")[2].split()[0] for one in told.splitlines())
+    assert long == "366d"
+    assert 8 * 3_600 < (units_s(short) or 0) <= 8 * 3_600 + 60
 
 
 def test_a_release_ends_all_or_nothing_in_one_event(console: Console) -> None:

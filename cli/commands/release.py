@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ...replay.catalogue import AllocationGranted
+from ...replay.catalogue import AllocationExtended, AllocationGranted
 from ...replay.facts import cpus_in, gpus_in, identity
 from ..hostrange import expand
 from ..options import completed, define
 from ..placing import held_text, place_words
 from ..session import Session
 from ..shape import held_s, released
+from ..timetext import MICROSECONDS
 from ..timetext import held_text as time_text
 from ..words import _
 
@@ -75,6 +76,7 @@ def command(
 def _tell(session: Session, ledger: Ledger, ended: Released) -> None:
     if not ended.grants:
         session.notice(_("nothing of that is held"))
+    ends = _ends(ledger, ended)
     for one in ended.grants:
         grant = one.payload
         sentence = _("released @{id} {task}: {held}, held for {time}").format(
@@ -83,22 +85,38 @@ def _tell(session: Session, ledger: Ledger, ended: Released) -> None:
             held=held_text(grant.servers),
             time=time_text(held_s(one.event.at, ended.end)),
         )
-        again = _again(one, ended.end, ledger.actor.identity)
+        again = _again(one, ended.end, ends.get(one.event.seq), ledger.actor.identity)
         if again is not None:
             sentence += _("; take it back: {command}").format(command=again)
         session.say(sentence)
 
 
-def _lease(one: Recorded, end_us: int) -> list[str]:
-    """What was left of its lease, as the option that asks for it; extensions do not count."""
+def _ends(ledger: Ledger, ended: Released) -> dict[int, int]:
+    """When each lease would have ended, with its extensions, as they are recorded."""
+    from ...replay.fold import decode
+
+    ends = {
+        one.event.seq: one.event.at + one.payload.lease * MICROSECONDS
+        for one in ended.grants
+        if one.payload.lease is not None
+    }
+    for event in ledger.log.read(min(ends), ended.seq) if ends else ():
+        if event.kind == AllocationExtended.KIND:
+            told = {one.allocation: one.until for one in decode(event).extensions}
+            ends.update({number: told[number] for number in ends.keys() & told.keys()})
+    return ends
+
+
+def _lease(until: int | None, end_us: int) -> list[str]:
+    """What was left of a lease, as the option that asks for it, as far as it may be asked for."""
+    from ...replay.request import LONGEST_S
     from ..duration import units_text
 
-    grant = one.payload
-    left = 0 if grant.lease is None else grant.lease - held_s(one.event.at, end_us)
-    return ["--lease", units_text(left)] if left > 0 else []
+    left = 0 if until is None else -(-(until - end_us) // MICROSECONDS)
+    return ["--lease", units_text(min(left, LONGEST_S))] if left > 0 else []
 
 
-def _again(one: Recorded, end: int, actor: str) -> str | None:
+def _again(one: Recorded, end: int, until: int | None, actor: str) -> str | None:
     """The command that takes the same GPUs again; None for a past that was imported."""
     from shlex import join
 
@@ -108,7 +126,7 @@ def _again(one: Recorded, end: int, actor: str) -> str | None:
     counts = str(gpus_in(grant.servers)), str(cpus_in(grant.servers))
     words = ["gpuledger", "allocate", grant.task, *counts]
     words += [word for place in place_words(grant.servers) for word in ("--on", place)]
-    words += _lease(one, end)
+    words += _lease(until, end)
     words += ["--project", grant.project] if grant.project is not None else []
     words += ["--note", grant.note] if grant.note is not None else []
     if identity(grant.user, grant.uid, grant.sid) != actor:
