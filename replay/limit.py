@@ -150,17 +150,32 @@ def _caps(state: State, owner: str, project: str | None) -> tuple[Cap, ...]:
 
 
 def breach(state: State, wish: Wish, now_us: int) -> Breach | None:
-    """The first limit that the request would break; one that never mends before one that does."""
+    """The first limit that the request would break; one that never mends before one that does.
+
+    Of those that never mend and are of one kind, the tightest. `free_at` is for all that mend.
+    """
     pool, task = state.pool, wish.request.asked.task
+    found: list[Breach] = []
     most = pool.limits.gpus_per_task
     if most is not None and wish.gpus > most:
-        return Breach("task", task, "gpus", most, 0, wish.gpus)
-    if not pool.limited:
-        return None
-    found: list[Breach] = []
-    for scope in scopes(state, wish.owner, wish.user, task, wish.project):
-        found += _breaches(state, scope, wish, now_us)
-    return min(found, key=lambda one: one.passes, default=None)
+        found.append(Breach("task", task, "gpus", most, 0, wish.gpus))
+    if pool.limited:
+        for scope in scopes(state, wish.owner, wish.user, task, wish.project):
+            found += _breaches(state, scope, wish, now_us)
+    first = min(found, key=lambda one: one.passes, default=None)
+    if first is None or not first.passes:
+        return _tightest(first, found)
+    ends = [one.free_at for one in found]
+    known = [end for end in ends if end is not None]
+    free_at = max(known) if len(known) == len(ends) else None
+    return msgspec.structs.replace(first, free_at=free_at)
+
+
+def _tightest(first: Breach | None, found: list[Breach]) -> Breach | None:
+    """Of the breaches like the first, none of which mends, the one that allows least."""
+    alike = [one for one in found if first is not None and one.what == first.what]
+    never = [one for one in alike if not one.passes]
+    return min(never, key=lambda one: one.allowed, default=None)
 
 
 def _breaches(state: State, scope: Scope, wish: Wish, now_us: int) -> list[Breach]:

@@ -132,6 +132,35 @@ def test_gpu_hours_in_a_window(ledger_path: Path, clock: Clock) -> None:
         book.allocate("c", 4, lease=2 * HOUR_S)
 
 
+def test_it_could_fit_where_no_limit_is_in_the_way_any_more(
+    ledger_path: Path, clock: Clock
+) -> None:
+    """Of several limits the last that passes counts, and none where one of them nobody knows."""
+    caps = Limits(user=Cap(gpus=10, gpu_hours=100, window=2 * DAY_S))
+    whole = Pool(pool(4).servers, caps)
+    ledger_from(ledger_path, whole, clock).close()
+    with as_actor(ledger_path, clock, ADA) as book:
+        book.allocate("b", 4, lease=20 * HOUR_S)
+        book.allocate("a", 6, lease=3 * HOUR_S, servers=2)
+        found = broken(book, "c", 1, 1, lease=20 * HOUR_S)
+        assert (found.what, found.free_at) == ("gpus", us("2026-03-04T14:00:00"))
+        clock.to("2026-03-04T14:00:00")
+        book.allocate("c", 1, 1, lease=20 * HOUR_S)
+        book.allocate("d", 9, 9, servers=3)
+        assert broken(book, "e", 1, 1, lease=DAY_S).free_at is None
+
+
+def test_the_tightest_limit_is_told(ledger_path: Path, clock: Clock) -> None:
+    """Where task, user and project each are bounded, what is told may really be asked for."""
+    caps = Limits(4, Cap(lease=2 * DAY_S), Cap(gpus=3, lease=DAY_S), Cap(gpus=2, lease=DAY_S // 2))
+    with limited(ledger_path, clock, limits=caps) as book:
+        found = broken(book, "a", 1, lease=3 * DAY_S, project="vision")
+        assert (found.scope, found.allowed) == ("project", DAY_S // 2)
+        found = broken(book, "a", 6, project="vision", servers=2)
+        assert (found.scope, found.allowed) == ("project", 2)
+        assert broken(book, "a", 4, 4).allowed == 3
+
+
 def test_what_is_used_up_lets_nothing_more_begin(ledger_path: Path, clock: Clock) -> None:
     """Without leases nothing is promised: when the hours are gone the next allocate is refused."""
     caps = Limits(project=Cap(gpu_hours=4, window=DAY_S))
