@@ -20,11 +20,16 @@ def limit(facts: Facts) -> Said:
         return Said(
             _("this is above a limit of the pool"), _("gpuledger pool show tells the limits")
         )
-    if breach.what == "lease":
-        return _lease(breach)
-    if breach.what == "gpu_hours":
-        return _hours(breach)
-    return _at_once(breach)
+    said = SENTENCES.get(breach.what, _at_once)(breach)
+    return Said(said.sentence, _longer(facts)) if facts.raw("act") == "extend" else said
+
+
+def _longer(facts: Facts) -> str:
+    """What can be done where an extension is refused, which nobody can wait for."""
+    most = facts.number("most")
+    if most:
+        return _("extend it by at most {most}").format(most=units_text(most))
+    return _("it may not end later for now; gpuledger pool show tells the limits")
 
 
 def _whose(breach: Breach) -> str:
@@ -97,3 +102,6 @@ def _when(breach: Breach) -> str:
 
     time = local_text(breach.free_at, local_zone())
     return _("it could fit by {time}; wait for it with --wait").format(time=time)
+
+
+SENTENCES = {"lease": _lease, "gpu_hours": _hours}

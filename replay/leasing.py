@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from .actor import Actor
 from .catalogue import AllocationExtended
@@ -10,7 +12,7 @@ from .decision import SHOWN, priority
 from .ending import find
 from .errors import NoLease, NoSuchTask
 from .facts import AskedExtend, AskedRelease, Extension
-from .limit import breach_of_extension
+from .limit import Breach, breach_of_extension
 from .line import room_at
 from .piece import AllocationPiece, WaitingPiece
 from .refusal import Ahead, Refusal
@@ -35,20 +37,48 @@ def decide_extend(
     admin = right_to("extend", found, asked, state.pool.admins, actor)
     if isinstance(admin, Refusal):
         return admin
-    extensions = tuple(_extension(piece, asked.lease) for piece in found)
+    tried = _tried(state, found, asked.lease, now_us)
+    if tried.broken is not None:
+        most = _most(state, found, asked.lease, now_us)
+        return Refusal(
+            "extend", "limit", actor.user, asked_extend=asked, breach=tried.broken, most=most
+        )
+    if admin is None and asked.force and asked.reason is not None:
+        admin = admin_by(state.pool.admins, actor)
+    delayed = _delayed(state, tried.then, found, now_us) if admin is None else ()
+    if delayed:
+        ahead = tuple(Ahead(one.id, one.asked.task, one.user) for one in delayed)
+        return Refusal("extend", "waiting", actor.user, asked_extend=asked, ahead=ahead)
+    return AllocationExtended(by(actor, admin), tried.extensions, asked)
+
+
+class _Tried(NamedTuple):
+    """The extensions, the state `then`, and the first limit that one of them breaks."""
+
+    extensions: tuple[Extension, ...]
+    then: State
+    broken: Breach | None
+
+
+def _tried(state: State, found: list[AllocationPiece], more_s: int, now_us: int) -> _Tried:
+    """What would be if all ended so many seconds later."""
+    extensions = tuple(_extension(piece, more_s) for piece in found)
     so_far = state.copy()
     for piece, one in zip(found, extensions, strict=True):
         broken = breach_of_extension(so_far, piece, one.until, now_us)
         if broken is not None:
-            return Refusal("extend", "limit", actor.user, asked_extend=asked, breach=broken)
+            return _Tried(extensions, so_far, broken)
         so_far.prolong(piece, one.until)  # what one adds counts for the next
-    if admin is None and asked.force and asked.reason is not None:
-        admin = admin_by(state.pool.admins, actor)
-    delayed = _delayed(state, so_far, found, now_us) if admin is None else ()
-    if delayed:
-        ahead = tuple(Ahead(one.id, one.asked.task, one.user) for one in delayed)
-        return Refusal("extend", "waiting", actor.user, asked_extend=asked, ahead=ahead)
-    return AllocationExtended(by(actor, admin), extensions, asked)
+    return _Tried(extensions, so_far, None)
+
+
+def _most(state: State, found: list[AllocationPiece], more_s: int, now_us: int) -> int:
+    """By how many seconds, fewer than asked for, all of them may end later; 0 where by none."""
+    return bisect(
+        range(1, more_s),
+        False,
+        key=lambda less: _tried(state, found, less, now_us).broken is not None,
+    )
 
 
 def _delayed(

@@ -175,7 +175,7 @@ def _tightest(first: Breach | None, found: list[Breach]) -> Breach | None:
     """Of the breaches like the first, none of which mends, the one that allows least."""
     alike = [one for one in found if first is not None and one.what == first.what]
     never = [one for one in alike if not one.passes]
-    return min(never, key=lambda one: one.allowed, default=None)
+    return min(never or alike, key=lambda one: one.allowed, default=None)
 
 
 def _breaches(state: State, scope: Scope, wish: Wish, now_us: int) -> list[Breach]:
@@ -247,14 +247,17 @@ def breach_of_extension(
 ) -> Breach | None:
     """The limit that a running allocation breaks if its lease ends at `until`; an admin's too."""
     left = -(-(until - now_us) // SECOND_US)
+    found: list[Breach] = []
     for scope in scopes(state, piece.owner, piece.user, piece.task, piece.project):
         cap = scope.cap
         if cap.lease is not None and left > cap.lease:
-            return Breach(scope.name, scope.who, "lease", cap.lease, 0, left)
+            found.append(Breach(scope.name, scope.who, "lease", cap.lease, 0, left))
         if cap.gpu_hours is not None:
             used = used_s(state, scope, now_us)
             more = held(piece, "gpus") * (until - (piece.until or now_us)) // SECOND_US
             allowed, window = cap.gpu_hours * HOUR_S, counted(cap)
             if used + more > allowed:
-                return Breach(scope.name, scope.who, "gpu_hours", allowed, used, more, window)
-    return None
+                found.append(
+                    Breach(scope.name, scope.who, "gpu_hours", allowed, used, more, window)
+                )
+    return _tightest(found[0] if found else None, found)

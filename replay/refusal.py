@@ -46,7 +46,8 @@ class Refusal(Record, frozen=True):
     `free` lists the servers that matter, most free first, at most eight; `gpus_free`,
     `cpus_free` count what is free on all of them; `largest` is the most GPUs free on one
     server; `servers` is a number of servers over which it would fit now; `most` tells
-    what is possible, `breach` which limit stands in the way, `ahead` who waits, at most eight.
+    what is possible (seconds, of an extension), `breach` which limit stands in the way, `ahead`
+    who waits, at most eight.
     """
 
     act: str

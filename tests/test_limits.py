@@ -216,6 +216,27 @@ def test_extensions_in_one_act_are_counted_together(
         book.extend("a", lease=1_800)
 
 
+def test_how_far_a_lease_may_be_extended_is_told(ledger_path: Path, clock: Clock) -> None:
+    """The most that all named tasks may have together; by that they can be extended, no further."""
+    caps = Limits(task=Cap(lease=7 * DAY_S), user=Cap(gpu_hours=400))
+    with limited(ledger_path, clock, limits=caps) as book:
+        book.allocate("a", 1, lease=2 * DAY_S)
+        assert most(book, "a", lease=6 * DAY_S) == 5 * DAY_S
+        book.allocate("b", 2, lease=DAY_S)
+        assert most(book, "a", "b", lease=6 * DAY_S) == (400 - 96) * HOUR_S // 3
+        book.extend("a", "b", lease=(400 - 96) * HOUR_S // 3)
+        assert most(book, "a", lease=HOUR_S) == 0
+
+
+def most(book: Ledger, *tasks: str, lease: int) -> int | None:
+    """The longest extension that is told where a longer one is refused."""
+    with pytest.raises(Refused) as caught:
+        book.extend(*tasks, lease=lease)
+    told = caught.value.facts["most"]
+    assert told is None or isinstance(told, int)
+    return told
+
+
 def test_admins_are_bound_as_well(ledger_path: Path, clock: Clock) -> None:
     """A limit is of the pool: root changes the pool where it is to be another."""
     with limited(ledger_path, clock, limits=Limits(user=Cap(gpus=2))) as book:

@@ -167,6 +167,10 @@ CASES: list[GpuledgerError] = [
         asked=asked(2),
         breach=Breach("user", "ada", "gpu_hours", 432_000, 431_640, 3_600, 604_800, 0),
     ),
+    refused(
+        "limit", act="extend", most=7_200, breach=Breach("user", "ada", "lease", 9_000, 0, 9_999)
+    ),
+    refused("limit", act="extend", breach=Breach("task", "t", "gpu_hours", 3_600, 3_600, 9, 60)),
     refused("limit", asked=asked(2)),
     refused("waiting", asked=asked(2), ahead=(Ahead(12, "train", "bob"),)),
     refused("waiting", asked=asked(2)),
