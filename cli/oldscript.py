@@ -34,8 +34,9 @@ MOST_NUMBER = 10**12
 MOST_TOLD = 200
 """Of what is written there, so many letters are told."""
 
-_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-"""What is assigned in there is a name of its own."""
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_SCOPES = (*_FUNCTIONS, ast.Lambda)
+"""What is assigned in there is a name of its own, unless it says `global`."""
 
 
 def script_pool(path: str, opened: Mapping[str, bytes] | None = None) -> Pool:
@@ -63,7 +64,8 @@ def read(text: bytes, *, path: str) -> tuple[int, int, int]:
 
     `path` is the file as people are told of it. Raises BadConfiguration.
     """
-    last = {one.name: one for one in _bindings(_parsed(text, path).body)}
+    script = _parsed(text, path)
+    last = {one.name: one for one in (*_bindings(script.body), *_from_within(script))}
     servers, gpus, cpus = (_count(name, last.get(name), path) for name in NAMES)
     return servers, gpus, cpus
 
@@ -119,7 +121,10 @@ def _assigned(statement: ast.stmt) -> tuple[list[ast.expr], ast.expr | None]:
 
 
 def _others(statement: ast.stmt) -> Iterator[_Binding]:
-    """The names of ours that a statement binds in another way, anywhere in it."""
+    """The names of ours that a statement binds in another way, anywhere in it; last those that
+    come from another module.
+    """
+    found: list[_Binding] = []
     waiting: list[ast.AST] = [statement]
     while waiting:
         node = waiting.pop()
@@ -128,17 +133,34 @@ def _others(statement: ast.stmt) -> Iterator[_Binding]:
         module = node.module or "config" if isinstance(node, ast.ImportFrom) else None
         for name, line in _own(node):
             if name in NAMES:
-                yield _Binding(name, statement, line, None, module)
+                found.append(_Binding(name, statement, line, None, module))
         waiting += reversed(list(ast.iter_child_nodes(node)))
+    yield from sorted(found, key=lambda one: one.module is not None)
+
+
+def _from_within(script: ast.Module) -> Iterator[_Binding]:
+    """The names of ours that a function binds for the whole file, whenever it is called."""
+    waiting: list[ast.AST] = [script]
+    while waiting:
+        node = waiting.pop()
+        if not isinstance(node, _FUNCTIONS):
+            waiting += ast.iter_child_nodes(node)
+            continue
+        inside = list(ast.walk(node))
+        told = {name for one in inside if isinstance(one, ast.Global) for name in one.names}
+        for name, line in (bound for one in inside for bound in _own(one)):
+            if name in told & NAMES.keys():
+                yield _Binding(name, node, line, None)
 
 
 def _own(node: ast.AST) -> Iterator[tuple[str, int]]:
-    """What one node binds or unbinds, and where."""
+    """What one node binds or unbinds, and where; `import *` may bind whatever there is."""
     if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
         yield node.id, node.lineno
     if isinstance(node, ast.ImportFrom):
         for alias in node.names:
-            yield alias.asname or alias.name, alias.lineno
+            names = NAMES if alias.name == "*" else (alias.asname or alias.name,)
+            yield from ((name, alias.lineno) for name in names)
 
 
 def _count(name: str, bound: _Binding | None, path: str) -> int:

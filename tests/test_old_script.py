@@ -55,6 +55,9 @@ GOOD = {
     "shadowed inside": "def f():\n    TOTAL_SERVERS = 99\n" + THREE,
     "odd escapes": "x = '\\d'\n" + THREE,
     "another module": "from torch import nn\n" + THREE,
+    "all of another module, before": "from config import *\n" + THREE,
+    "a function that only reads": THREE + "def f():\n    global TOTAL_SERVERS\n    TOTAL_SERVERS\n",
+    "a function's own": THREE + "def f():\n    TOTAL_SERVERS = 9\n",
 }
 BAD = {
     "TOTAL_SERVERS = 4.0": (1, "'4.0'", "from 1 to 10000, such as 4"),
@@ -83,6 +86,15 @@ BAD = {
     "from lab.config import TOTAL_SERVERS": (1, "'from lab", "that it comes from, config.py"),
     "try:\n    from config import (\n        TOTAL_SERVERS)\nexcept E: ...": (
         3, "'try: from config import TOTAL_SERVERS", "that it comes from, config.py",
+    ),
+    "TOTAL_SERVERS = 4\nfrom config import *": (
+        2, "'from config import *'", "that it comes from, config.py",
+    ),
+    "try:\n    from config import *\nexcept E:\n    TOTAL_SERVERS = 4": (
+        2, "'try: from config import *", "that it comes from, config.py",
+    ),
+    "def main():\n    global TOTAL_SERVERS\n    TOTAL_SERVERS = 4\nTOTAL_SERVERS = 4": (
+        3, "'def main(): global TOTAL_SERVERS", "a line of its own",
     ),
 }  # fmt: skip
 NO_PYTHON = {
