@@ -32,6 +32,7 @@ class _Wish:
         self.cpus: int | None = getattr(asked, "cpus", None)
         self.servers: int = max(1, getattr(asked, "servers", 1))
         self.on: tuple[str, ...] = getattr(asked, "on", ())
+        self.here: bool = getattr(asked, "here", None) is not None
         self.beneficiary: str | None = getattr(asked, "beneficiary", None)
 
     @property
@@ -53,6 +54,9 @@ class _Wish:
 
 def _never(facts: Facts) -> Said:
     wish, most = _Wish(facts.raw("asked")), facts.number("most")
+    if wish.here and not wish.on and wish.servers > 1:
+        sentence = _("--here means one server, and {servers} were asked for")
+        return Said(sentence.format(servers=wish.servers), _("leave --here away, or --servers"))
     if wish.each_gpus > most:
         sentence = _("no server has {gpus}, the largest has {most}").format(
             gpus=gpu_count(wish.each_gpus), most=most

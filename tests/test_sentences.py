@@ -178,6 +178,7 @@ CASES: list[GpuledgerError] = [
     refused("not_permitted", act="cancel", held=(Held("", 0, 12, "train", "bob"),)),
     refused("never", asked=asked(9), most=8),
     refused("never", asked=asked(9, on=("a",)), most=8),
+    refused("never", asked=asked(2, servers=2, here="me"), most=8),
     refused("never", asked=asked(2, 99), most=8),
     refused("never", asked=asked(64, 64, servers=32), most=8),
     refused("never", asked=asked(16, servers=2), most=8),
