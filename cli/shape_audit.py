@@ -185,7 +185,7 @@ def refusals(stretch: Window, episodes: Iterable[Episode], at: Head) -> Document
 
 def asked(episode: Episode) -> Document | None:
     """What was asked for, every field of it; None for what has no more to it than its name."""
-    request = episode.asked or episode.asked_release or episode.asked_change
+    request = episode.asked or episode.asked_release or episode.asked_change or episode.asked_extend
     if request is None:
         return None
     fields: Document = plain(request)

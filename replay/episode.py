@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 from ..ledger.event import Event
 from .catalogue import AllocationGranted, RequestRefused
-from .facts import Asked, AskedChange, AskedRelease, Record
+from .facts import Asked, AskedChange, AskedExtend, AskedRelease, Record
 from .fold import decode
 
 SILENCE_US = 3_600 * 1_000_000
@@ -32,9 +34,10 @@ class Episode(Record, frozen=True):
     last: int
     times: int = 1
     granted: int | None = None
+    asked_extend: AskedExtend | None = None
 
 
-Ask = tuple[str, str, object, object, object]
+Ask = tuple[str, str, object]
 
 
 def episodes(events: Iterable[Event]) -> list[Episode]:
@@ -52,7 +55,8 @@ def episodes(events: Iterable[Event]) -> list[Episode]:
 def _refused(
     event: Event, refused: RequestRefused, going: dict[Ask, Episode], done: list[Episode]
 ) -> None:
-    ask = (refused.user, refused.act, refused.asked, refused.asked_release, refused.asked_change)
+    asked = refused.asked, refused.asked_release, refused.asked_change, refused.asked_extend
+    ask = (refused.user, refused.act, asked)
     before = going.get(ask)
     times, first = 1, event.at
     if before is not None and event.at - before.last <= SILENCE_US:
@@ -61,21 +65,16 @@ def _refused(
         done.append(before)
     going[ask] = Episode(
         refused.user, refused.act, refused.asked, refused.asked_release, refused.asked_change,
-        refused.reason, first, event.at, times,
+        refused.reason, first, event.at, times, asked_extend=refused.asked_extend,
     )  # fmt: skip
 
 
 def _granted(
     event: Event, grant: AllocationGranted, going: dict[Ask, Episode], done: list[Episode]
 ) -> None:
-    episode = going.pop((grant.user, "allocate", grant.asked, None, None), None)
+    asked = grant.asked, None, None, None
+    episode = going.pop((grant.user, "allocate", asked), None)
     if episode is None:
         return
     quiet = event.at - episode.last > SILENCE_US
-    done.append(
-        Episode(
-            episode.user, episode.act, episode.asked, episode.asked_release,
-            episode.asked_change, episode.reason,
-            episode.first, episode.last, episode.times, None if quiet else event.seq,
-        )
-    )  # fmt: skip
+    done.append(msgspec.structs.replace(episode, granted=None if quiet else event.seq))

@@ -10,8 +10,9 @@ from chosen_times import Clock, as_actor, document, ledger_from
 from conftest import RunCli
 from gpuledger.handle import Ledger
 from gpuledger.replay.errors import Refused
-from gpuledger.replay.facts import AskedChange, Placed
+from gpuledger.replay.facts import AskedChange, Cap, Limits, Placed, Pool
 from gpuledger.replay.interval import Window
+from json_shapes import check
 from small_pools import ADA, BOB, pool
 
 ALL = ("-S", "2025-06-01", "-E", "2025-06-10")
@@ -103,6 +104,32 @@ def test_a_release_that_was_refused(told: Path, run_cli: RunCli) -> None:
     last = document(run_cli, told, "audit", "refusals", *ALL)["episodes"][-1]
     assert (last["act"], last["reason"]) == ("release", "not_permitted")
     assert last["asked"]["tasks"] == ["all"]
+    check("audit-refusals", document(run_cli, told, "audit", "refusals", *ALL))
+
+
+def test_rows_tell_apart_what_differs(ledger_path: Path, run_cli: RunCli) -> None:
+    """Lease and project are told as well, and of an extend the task and the time."""
+    clock = Clock("2025-06-01T00:00")
+    ledger_from(ledger_path, Pool(pool().servers, Limits(task=Cap(lease=7_200))), clock).close()
+    with as_actor(ledger_path, clock, ADA) as ada:
+        ada.allocate("held", 8, servers=2)
+        for more in ({"lease": 60}, {"lease": 90}, {"project": "p"}):
+            with pytest.raises(Refused):
+                ada.allocate("train", 3, **more)
+        for lease in (3_600, 7_200):
+            with pytest.raises(Refused):
+                ada.extend("held", lease=lease)
+    found = document(run_cli, ledger_path, "audit", "refusals", *ALL)
+    check("audit-refusals", found)
+    assert [one["asked"].get("lease") for one in found["episodes"]] == [60, 90, None, 3_600, 7_200]
+    csv = run_cli("--ledger", ledger_path, "audit", "refusals", "--csv", *ALL).stdout.splitlines()
+    assert [row.split(",")[2] for row in csv[1:]] == [
+        "allocate train 3 --lease 1m",
+        "allocate train 3 --lease 1m30s",
+        "allocate train 3 --project p",
+        "extend held --by 1h",
+        "extend held --by 2h",
+    ]
 
 
 def test_two_drains_refused_are_two_refusals(ledger_path: Path) -> None:

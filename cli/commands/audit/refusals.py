@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ....replay.refusal import REASONS
+from ...duration import units_text
 from ...moment import moment
 from ...options import define
 from ...report import now_of, tell_head, tell_window, window_of, windowed
@@ -16,7 +17,7 @@ from ...words import _
 
 if TYPE_CHECKING:
     from ....replay.episode import Episode
-    from ....replay.facts import Asked, AskedRelease
+    from ....replay.facts import Asked, AskedExtend, AskedRelease
 
 EXAMPLES = """
 gpuledger audit refusals                     the last 7 days
@@ -83,6 +84,8 @@ def asked_text(episode: Episode) -> str:
         words += _release(episode.asked_release)
     elif episode.asked_change is not None:
         words += episode.asked_change.on
+    elif episode.asked_extend is not None:
+        words += _extend(episode.asked_extend)
     return " ".join(words)
 
 
@@ -93,6 +96,8 @@ def _allocate(asked: Asked) -> list[str]:
         words += ["--on", place]
     words += ["--here"] if asked.here is not None else []
     words += ["--servers", str(asked.servers)] if asked.servers > 1 else []
+    words += [] if asked.lease is None else ["--lease", units_text(asked.lease)]
+    words += [] if asked.project is None else ["--project", asked.project]
     return words + (["--for", asked.beneficiary] if asked.beneficiary is not None else [])
 
 
@@ -100,5 +105,11 @@ def _release(asked: AskedRelease) -> list[str]:
     words = [*asked.tasks]
     words += ["--mine"] if asked.mine else []
     words += ["--server", ",".join(asked.servers)] if asked.servers else []
+    words += ["--for", asked.user] if asked.user is not None else []
+    return words + (["--force"] if asked.force else [])
+
+
+def _extend(asked: AskedExtend) -> list[str]:
+    words = [*asked.tasks, "--by", units_text(asked.lease)]
     words += ["--for", asked.user] if asked.user is not None else []
     return words + (["--force"] if asked.force else [])
