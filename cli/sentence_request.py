@@ -46,6 +46,14 @@ def _bad_configuration(facts: Facts) -> Said:
     )
 
 
+_NUMBERS = {
+    "ended": "{task} does not run any more",
+    "never": "{task} is no allocation",
+    "lost": "the event {task} is lost, and nobody can tell what it was",
+}
+"""What is known of a number under which nothing runs."""
+
+
 def _no_task(facts: Facts) -> Said:
     task, user = str(facts.raw("task")), facts.text("user")
     step = _("gpuledger list shows what runs")
@@ -58,8 +66,9 @@ def _no_task(facts: Facts) -> Said:
         leave = _("leave it with gpuledger cancel {task}").format(task=facts.text("task"))
         sentence = _("{task} waits in line and holds nothing")
         return Said(sentence.format(task=facts.text("task")), leave)
-    if facts.raw("ended"):
-        return Said(_("{task} does not run any more").format(task=facts.text("task")), step)
+    for fact, told in _NUMBERS.items():
+        if facts.raw(fact):
+            return Said(_(told).format(task=facts.text("task")), step)
     if task.startswith("@"):
         return Said(_("no allocation {task} runs").format(task=facts.text("task")), step)
     return Said(_("no task {task} runs").format(task=facts.quoted("task")), step)

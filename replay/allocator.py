@@ -246,9 +246,10 @@ class Allocator:
             try:
                 recorded = self._recorded(batch, decide, actor, keyed)
             except GpuledgerError as error:
+                told = batch.explained(error)
                 if not batch.appended:
-                    raise
-                return error  # what ended by itself has ended, whatever became of this act
+                    raise told from None
+                return told  # what ended by itself has ended, whatever became of this act
             if grants is not None and isinstance(recorded, Recorded):
                 grants.extend(batch.grants(recorded.payload.allocations))
             return recorded

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ..ledger.canonical import encode, encode_record
-from ..ledger.errors import KeyReused
+from ..ledger.errors import GpuledgerError, KeyReused
 from ..ledger.event import Draft, Event
 from ..ledger.log import Turn
 from .actor import Actor
@@ -22,7 +22,7 @@ from .catalogue import (
     RequestRefused,
     version,
 )
-from .errors import Refused
+from .errors import NoSuchTask, Refused
 from .facts import STOPPED, Tie
 from .fold import decode
 from .keeping import Keeping
@@ -166,6 +166,16 @@ class Batch:
         if answered != (ANSWERS[keyed.act], keyed.asked):
             raise KeyReused(key, event.seq)
         return Recorded(event, payload)
+
+    def explained(self, error: GpuledgerError) -> GpuledgerError:
+        """The error; where no allocation of a number runs, with whether there ever was one."""
+        if not (isinstance(error, NoSuchTask) and error.ended):
+            return error
+        number = int(error.task[1:])
+        there = (event.kind for event in self._turn.read(number - 1, number))
+        if next(there, AllocationGranted.KIND) == AllocationGranted.KIND:
+            return error
+        return NoSuchTask(error.task, error.user, never=True)
 
     def refuse(self, refusal: Refusal, actor: Actor) -> Refused:
         """Record a refusal, unless it is the actor's last one again within a minute."""

@@ -6,6 +6,7 @@ from .actor import Actor
 from .catalogue import AllocationReleased, LedgerReset
 from .errors import AmbiguousTask, NoSuchServer, NoSuchTask, ReasonNeeded
 from .facts import AskedChange, AskedRelease
+from .gap import losses
 from .piece import AllocationPiece
 from .refusal import Refusal
 from .rights import admin_by, by, owns, right_to
@@ -70,10 +71,19 @@ def _task(state: State, task: str, asked: AskedRelease, actor: Actor) -> Allocat
         ids = tuple(piece.id for piece in found)
         raise AmbiguousTask(task, ids, tuple(piece.user for piece in found))
     if not found and not asked.if_held:
-        waits = any(task in (f"@{one.id}", one.asked.task) for one in state.docket.line())
-        ended = not waits and task.startswith("@") and 0 < int(task[1:]) <= state.seq
-        raise NoSuchTask(task, asked.user or actor.user, ended=ended, waits=waits)
+        raise _nothing(state, task, asked.user or actor.user)
     return found[0] if found else None
+
+
+def _nothing(state: State, task: str, user: str) -> NoSuchTask:
+    """What is known of that which does not run."""
+    waits = any(task in (f"@{one.id}", one.asked.task) for one in state.docket.line())
+    number = int(task[1:]) if task.startswith("@") else 0
+    if waits or not 0 < number <= state.seq:
+        return NoSuchTask(task, user, waits=waits)
+    gap = next((one for one in losses(state.pieces) if one.first <= number <= one.last), None)
+    lost = gap is not None and not dict(gap.told).get(number)
+    return NoSuchTask(task, user, ended=not lost, lost=lost)
 
 
 def _by_name(state: State, task: str, asked: AskedRelease, actor: Actor) -> list[AllocationPiece]:

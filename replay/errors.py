@@ -70,8 +70,9 @@ class DoesNotExtend(GpuledgerError):
 
 class NoSuchTask(GpuledgerError):
     """No running allocation is called `task` (a name, or `@id`) for `user`; `ended` where it
-    ran once, `waits` where it waits in line. `task` is `any task` where none was named; `on` are
-    the servers on which nothing runs.
+    ran once, `waits` where it waits in line, `never` where the event of that number is another,
+    `lost` where it lies in a gap. `task` is `any task` where none was named; `on` are the servers
+    on which nothing runs.
     """
 
     code = "no_such_task"
@@ -84,9 +85,12 @@ class NoSuchTask(GpuledgerError):
         ended: bool = False,
         waits: bool = False,
         on: tuple[str, ...] = (),
+        never: bool = False,
+        lost: bool = False,
     ) -> None:
-        where: dict[str, object] = {"on": on} if on else {}
-        super().__init__(task=task, user=user, ended=ended, waits=waits, **where)
+        more: dict[str, object] = {"on": on, "never": never, "lost": lost}
+        told = {name: value for name, value in more.items() if value}
+        super().__init__(task=task, user=user, ended=ended, waits=waits, **told)
         self.on = on
         self.task = task
         self.user = user

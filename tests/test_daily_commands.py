@@ -222,6 +222,16 @@ def test_a_release_takes_several_servers(console: Console) -> None:
     assert console.remarks(f"{both} --if-held") == "nothing of that is held"
 
 
+def test_a_number_that_never_was_an_allocation(console: Console) -> None:
+    """Neither release nor extend says that it ran once; of one that did they say so."""
+    console.says("allocate a 1")
+    console.says("release a")
+    for command in ("release {}", "extend {} --by 1h"):
+        for number in (1, 3):
+            assert f"@{number} is no allocation" in console.fails(3, command.format(f"@{number}"))
+        assert "@2 does not run any more" in console.fails(3, command.format("@2"))
+
+
 def test_list_shows_what_was_asked_for(console: Console) -> None:
     """`list` filters by own tasks, user and server; where nothing is left it says so."""
     console.says("allocate a 1 --on gpu-server-0")

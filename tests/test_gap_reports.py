@@ -135,6 +135,13 @@ def test_diff_marks_what_ended_in_a_gap(torn: Path, run_cli: RunCli) -> None:
     assert [(one["task"], one["uncertain"]) for one in told["ended"]] == [("b", True)]
 
 
+def test_what_lies_in_a_gap_is_not_said_to_have_ended(torn: Path, run_cli: RunCli) -> None:
+    """Whether there was an allocation of a lost number nobody can tell."""
+    done = run_cli("--ledger", torn, "release", "@4")
+    assert done.returncode == 3
+    assert "the event @4 is lost, and nobody can tell what it was" in done.stderr
+
+
 def test_the_queue_marks_who_may_have_left(ledger_path: Path, run_cli: RunCli) -> None:
     """A request of before a gap is marked, and can be cancelled by somebody who knows."""
     with Ledger(made(ledger_path), actor=ADA) as ada:

@@ -116,6 +116,8 @@ CASES: list[GpuledgerError] = [
     R.NoSuchTask("train", "ada"),
     R.NoSuchTask("@12", "ada"),
     R.NoSuchTask("@12", "ada", ended=True),
+    R.NoSuchTask("@1", "ada", never=True),
+    R.NoSuchTask("@9", "ada", lost=True),
     R.NoSuchTask("any task", "ada"),
     R.NoSuchServer("x", ("gpu-server-0", "gpu-server-1")),
     R.NoSuchServer("x", tuple(f"a{n}b{n}" for n in range(99))),
