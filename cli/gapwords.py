@@ -68,17 +68,16 @@ def _lost(losses: Sequence[Loss], zone: tzinfo) -> str:
     count = sum(one.last - one.first + 1 for one in losses)
     where = ", ".join(_stretch(one) for one in losses[:MOST])
     told = _(
-        "{count} event is lost (seq {where}, between {start} and {end}); "
-        "what nobody can tell since is marked with ?",
-        "{count} events are lost (seq {where}, between {start} and {end}); "
+        "{count} event is lost (seq {where}, {when}); what nobody can tell since is marked with ?",
+        "{count} events are lost (seq {where}, {when}); "
         "what nobody can tell since is marked with ?",
         count,
     )
+    between = _("between {start} and {end}")
+    when = _("at or before {end}") if losses[0].first == 1 else between
+    start, end = local_text(losses[0].at, zone), local_text(losses[-1].until, zone)
     return told.format(
-        count=count,
-        where=where + _more(losses),
-        start=local_text(losses[0].at, zone),
-        end=local_text(losses[-1].until, zone),
+        count=count, where=where + _more(losses), when=when.format(start=start, end=end)
     )
 
 

@@ -135,6 +135,18 @@ def test_diff_marks_what_ended_in_a_gap(torn: Path, run_cli: RunCli) -> None:
     assert [(one["task"], one["uncertain"]) for one in told["ended"]] == [("b", True)]
 
 
+def test_before_the_first_event_there_is_no_time(ledger_path: Path, run_cli: RunCli) -> None:
+    """Where the beginning is lost, only the end of it is told."""
+    clock = Clock("2026-03-02T10:00")
+    init(ledger_path, pool(), actor=ROOT, at=clock.now_us)
+    with Ledger(str(ledger_path), actor=ADA, clock_us=clock) as ada:
+        born = ada.ledger_id()
+        ada.allocate("a", 1)
+    punch(ledger_path, (1,), born)
+    _, said = run(run_cli, ledger_path, "history", "--month", "2026-03")
+    assert "1 event is lost (seq 1, at or before 2026-03-02T10:00:00+00:00)" in said
+
+
 def test_what_lies_in_a_gap_is_not_said_to_have_ended(torn: Path, run_cli: RunCli) -> None:
     """Whether there was an allocation of a lost number nobody can tell."""
     done = run_cli("--ledger", torn, "release", "@4")
