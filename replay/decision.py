@@ -83,7 +83,7 @@ def decide_queued(
     holder = _holder(state, located, actor)
     return RequestQueued(
         holder.user, request.asked, by(actor, holder.admin), holder.uid, holder.sid,
-        holder.project, priority(state, holder.project), located.on,
+        holder.project, state.pool.priority(holder.project), located.on,
         request.give_up, request.waiter, request.port,
     )  # fmt: skip
 
@@ -92,12 +92,6 @@ def waiting_mends(refusal: Refusal) -> bool:
     """Whether the refused could be had later without anything else being asked for."""
     broken = refusal.breach
     return broken.passes if broken is not None else refusal.reason in WAITING_MENDS
-
-
-def priority(state: State, project: str | None) -> int:
-    """The place of a project's requests in the line: higher is served first."""
-    found = (one.priority for one in state.pool.projects if one.name == project)
-    return next(found, 0)
 
 
 def _holder(state: State, request: AllocateRequest, actor: Actor) -> Holder:
@@ -109,7 +103,10 @@ def _holder(state: State, request: AllocateRequest, actor: Actor) -> Holder:
     for_other = owner != actor.identity
     admin = admin_by(state.pool.admins, actor) if for_other else None
     waits = state.docket.waiting.get(request.waiting or 0)
-    project = _project(state, owner, asked.project) if waits is None else waits.project
+    if waits is not None:
+        project = _there(state, waits.project)  # it may be gone since
+    else:
+        project = _project(state, owner, asked.project)
     imported = request.imported is not None
     lease = None if imported else given_lease(state, owner, project, asked.lease)
     permitted = not for_other or admin is not None
@@ -118,12 +115,17 @@ def _holder(state: State, request: AllocateRequest, actor: Actor) -> Holder:
 
 def _project(state: State, owner: str, asked: str | None) -> str | None:
     """The project asked for, else the user's own. Raises NoSuchProject where there are others."""
-    pool = state.pool
     if asked is None:
-        return next((one.project for one in pool.members if one.id == owner), None)
-    if pool.projects and all(one.name != asked for one in pool.projects):
-        raise NoSuchProject(asked, tuple(one.name for one in pool.projects))
-    return asked
+        return next((one.project for one in state.pool.members if one.id == owner), None)
+    return _there(state, asked)
+
+
+def _there(state: State, project: str | None) -> str | None:
+    """The project. Raises NoSuchProject where the pool lists its projects, and not this one."""
+    pool = state.pool
+    if not pool.takes(project):
+        raise NoSuchProject(project or "", tuple(one.name for one in pool.projects))
+    return project
 
 
 def _located(state: State, request: AllocateRequest) -> AllocateRequest:
@@ -185,7 +187,7 @@ def _in_turn(
     if piece is None:
         piece = WaitingPiece(
             state.seq + 1, now_us, holder.owner, holder.user, request.asked, holder.project,
-            priority(state, holder.project), request.on,
+            state.pool.priority(holder.project), request.on,
         )  # fmt: skip
     line = [*state.docket.ahead_of(piece), piece]
     known = alone if number is None else None

@@ -25,7 +25,7 @@ from .spent import SECOND_US
 from .taking import Impossible, clear
 from .tenure import begin, end
 
-FOLD_VERSION = 3
+FOLD_VERSION = 4
 
 VOID = {
     "unknown_server": "names a server that the pool does not have",

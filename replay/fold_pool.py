@@ -9,7 +9,7 @@ import msgspec
 from .catalogue import LedgerCreated, PoolChanged
 from .facts import Card, Place, Server
 from .holding import Capacity
-from .piece import GAPS, POOL, Piece, PoolPiece, ServerPiece
+from .piece import GAPS, POOL, Piece, PoolPiece, ServerPiece, WaitingPiece
 from .spent import forget, longest
 from .taking import Impossible
 
@@ -83,6 +83,7 @@ def change_pool(pieces: Pieces, at: int, change: PoolChanged) -> tuple[list[str]
     moved = [*change.removed, *(s.name for s in change.changed), *(s.name for s in change.added)]
     keys = [POOL, *("server:" + name for name in moved)]
     keys += _uncounted(pieces, frame.window)
+    keys += _reordered(pieces, frame) if change.projects is not None else []
     return keys, [capacity(pieces, name, at) for name in dict.fromkeys(moved)]
 
 
@@ -97,6 +98,18 @@ def _frame(pool: PoolPiece, names: tuple[str, ...], change: PoolChanged) -> Pool
 def _uncounted(pieces: Pieces, window: int) -> list[str]:
     """Where no limit counts GPU-hours any more, what was counted goes; returns touched keys."""
     return [] if window else forget(pieces)
+
+
+def _reordered(pieces: Pieces, frame: PoolPiece) -> list[str]:
+    """Who waits for a project gets the place in the line that it has now; returns touched keys."""
+    fresh: dict[str, Piece] = {}
+    for key, piece in pieces.items():
+        if isinstance(piece, WaitingPiece) and piece.project is not None:
+            place = frame.priority(piece.project)
+            if place != piece.priority:
+                fresh[key] = msgspec.structs.replace(piece, priority=place)
+    pieces.update(fresh)
+    return list(fresh)
 
 
 def _server(pieces: Pieces, name: str) -> ServerPiece:

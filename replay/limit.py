@@ -160,6 +160,8 @@ def breach(state: State, wish: Wish, now_us: int) -> Breach | None:
     if most is not None and wish.gpus > most:
         found.append(Breach("task", task, "gpus", most, 0, wish.gpus))
     if pool.limited:
+        if not pool.takes(wish.project):  # taken away while somebody waits for it
+            found.append(Breach("project", wish.project or "", "gpus", 0, 0, wish.gpus))
         for scope in scopes(state, wish.owner, wish.user, task, wish.project):
             found += _breaches(state, scope, wish, now_us)
     first = min(found, key=lambda one: one.passes, default=None)

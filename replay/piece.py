@@ -54,6 +54,15 @@ class PoolPiece(Record, frozen=True, gc=True, dict=True):
         caps = (self.limits.task, self.limits.user, self.limits.project)
         return bool(self.members or self.projects) or any(cap != NO_CAP for cap in caps)
 
+    def takes(self, project: str | None) -> bool:
+        """Whether one may ask for it: where the pool lists its projects, there are no others."""
+        known = [one.name for one in self.projects]
+        return project is None or not known or project in known
+
+    def priority(self, project: str | None) -> int:
+        """The place of a project's requests in the line: higher is served first."""
+        return next((one.priority for one in self.projects if one.name == project), 0)
+
 
 class ServerPiece(Record, frozen=True):
     """One server: its facts, and who holds what.

@@ -46,7 +46,11 @@ def hopeless(state: State, piece: WaitingPiece, now_us: int) -> bool:
 
 
 def _could(state: State, piece: WaitingPiece) -> bool:
-    """Whether the pool has the servers and GPUs that are named, and could do it when empty."""
+    """Whether the pool has the project, the servers and GPUs that are named, and could do it
+    when empty.
+    """
+    if not state.pool.takes(piece.project):
+        return False
     for place in piece.places:
         server = state.server(place.server)
         if server is None or any(server.position(gpu) < 0 for gpu in place.gpus or ()):

@@ -108,6 +108,8 @@ class Book:
         gpus, cpus = want.wish.gpus, most_cpus(benches, want.wish)
         length = lease(self.pool, want) or 0
         found = {"never"} if gpus > (self.pool.limits.gpus_per_task or inf) else set()
+        projects = [None, *(one.name for one in self.pool.projects)]
+        found |= {"never"} if projects[1:] and want.project not in projects else set()
         for scope, cap in caps(self.pool, want).items():
             kin = [run for run in self.runs if run.of(scope) == want.of(scope)]
             hours, spent = cap["gpu_hours"], 0.0

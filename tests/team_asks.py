@@ -207,6 +207,10 @@ class Asks(Turns):
         if not there(model.benches(), want.wish):
             assert isinstance(turn.error, NoSuchServer)
             return
+        projects = [one.name for one in model.pool.projects]
+        if projects and want.project is not None and want.project not in projects:
+            assert isinstance(turn.error, NoSuchProject)
+            return
         said = model.answer(want, turn.at, lambda: self.plan(turn, want, asking), number)
         if not isinstance(said, str):
             self.served_as[number] = self.granted(turn, want, said, asking)

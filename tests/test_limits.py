@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 from chosen_times import Clock, as_actor, ledger_from, us
 from gpuledger.cli.exit import exit_code
 from gpuledger.handle import Ledger
+from gpuledger.replay import request as requests
+from gpuledger.replay.batch import Recorded
 from gpuledger.replay.errors import NoSuchProject, Refused
-from gpuledger.replay.facts import Cap, Limits, Member, Pool, Project
+from gpuledger.replay.facts import Asked, Cap, Limits, Member, Pool, Project
 from gpuledger.replay.limit import Breach
 from small_pools import ADA, BOB, ROOT, pool
 
@@ -248,9 +251,6 @@ def test_admins_are_bound_as_well(ledger_path: Path, clock: Clock) -> None:
 
 def test_a_limit_of_ones_own_holds_up_nobody_else(ledger_path: Path, clock: Clock) -> None:
     """Who waits for his own limit is passed by those behind him."""
-    from gpuledger.replay import request as requests
-    from gpuledger.replay.facts import Asked
-
     with limited(ledger_path, clock, limits=Limits(user=Cap(gpus=2))) as book:
         book.allocate("a", 2)
         book._allocator.join(requests.allocate(Asked("b", 2)), ADA)
@@ -261,19 +261,55 @@ def test_a_limit_of_ones_own_holds_up_nobody_else(ledger_path: Path, clock: Cloc
 
 
 def test_who_waits_keeps_the_project_he_came_with(ledger_path: Path, clock: Clock) -> None:
-    """A pool with other projects, and another one as the user's own, changes nothing for him."""
-    from gpuledger.replay import request as requests
-    from gpuledger.replay.facts import Asked
+    """Another one as the user's own changes nothing for him, as long as the pool has his."""
+    first, second = (
+        Pool(pool().servers, projects=(Project("old"), Project("new")), members=(one,))
+        for one in (Member("ada", ADA.identity, "old"), Member("ada", ADA.identity, "new"))
+    )
+    book, served = waits(ledger_path, clock, Asked("b", 2), first, second)
+    granted = served()
+    assert granted is not None
+    assert granted.payload.project == "old"
+    assert book.queue()[1] == []
 
-    vision = Pool(pool().servers, projects=(Project("vision"),))
-    whole = Pool(vision.servers, members=(Member("ada", ADA.identity, "old"),))
-    ledger_from(ledger_path, whole, clock).close()
+
+def test_who_waits_for_a_project_that_is_gone_is_not_served(
+    ledger_path: Path, clock: Clock
+) -> None:
+    """He is told that the pool has it no more, as if he came new; in the queue it is never."""
+    first, second = (Pool(pool().servers, projects=(Project(name),)) for name in ("old", "new"))
+    book, served = waits(ledger_path, clock, Asked("b", 2, project="old"), first, second)
+    with pytest.raises(NoSuchProject) as caught:
+        served()
+    assert (caught.value.project, caught.value.known) == ("old", ("new",))
+    assert [one.reason for one in book.queue()[1]] == ["never"]
+
+
+def test_who_waits_has_the_place_that_his_project_has_now(ledger_path: Path, clock: Clock) -> None:
+    """A change of priorities moves those who wait, and back, and a replay finds the same line."""
+    plain = Pool(pool().servers, projects=(Project("p"), Project("q")))
+    ledger_from(ledger_path, plain, clock).close()
     with as_actor(ledger_path, clock, ADA) as book, as_actor(ledger_path, clock, ROOT) as root:
         root.allocate("all", 8, servers=2)
-        asked = requests.allocate(Asked("b", 2))
-        number = book._allocator.join(asked, ADA).event.seq
-        root.pool_apply(vision)
-        root.release("all")
-        served = book._allocator.serve(msgspec.structs.replace(asked, waiting=number), ADA)
-        assert served is not None
-        assert served.payload.project == "old"
+        for task, project in (("a", None), ("b", "p"), ("c", "q")):
+            book._allocator.join(requests.allocate(Asked(task, 2, project=project)), ADA)
+        for q, p, line in ((5, 0, "c a b"), (5, 9, "b c a"), (0, 0, "a b c")):
+            root.pool_apply(Pool(pool().servers, projects=(Project("p", p), Project("q", q))))
+            assert [one.piece.asked.task for one in book.queue()[1]] == line.split()
+            assert root.rebuild().matches
+        assert book.verify().problems == ()
+
+
+def waits(
+    path: Path, clock: Clock, asked: Asked, first: Pool, second: Pool
+) -> tuple[Ledger, Callable[[], Recorded | None]]:
+    """Ada waits under the first pool until there is room under the second; what serves her."""
+    ledger_from(path, first, clock).close()
+    book, root = as_actor(path, clock, ADA), as_actor(path, clock, ROOT)
+    root.allocate("all", 8, servers=2)
+    request = requests.allocate(asked)
+    number = book._allocator.join(request, ADA).event.seq
+    root.pool_apply(second)
+    root.release("all")
+    request = msgspec.structs.replace(request, waiting=number)
+    return book, lambda: book._allocator.serve(request, ADA)
