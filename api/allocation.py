@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -81,9 +82,19 @@ class Allocation:
 class Released:
     """What a release ended: `seq` of its event (the head where it ended nothing), and the
     grants.
+
+    `ends` tells when their leases would have ended (microseconds UTC), None for one without; it
+    is empty where a retry key was answered with what was recorded before.
     """
 
-    def __init__(self, seq: int, end: int, grants: tuple[Recorded, ...]) -> None:
+    def __init__(
+        self,
+        seq: int,
+        end: int,
+        grants: tuple[Recorded, ...],
+        ends: Mapping[int, int | None] = {},
+    ) -> None:
         self.seq = seq
         self.end = end
         self.grants = grants
+        self.ends = ends

@@ -193,7 +193,8 @@ class Ledger(Upkeep):
         ended = self._allocator.release(asked, self.actor, key=requests.key(key))
         if ended is None:
             return Released(self.log.head().seq, self._clock(), ())
-        return Released(ended.release.event.seq, ended.release.event.at, ended.grants)
+        event = ended.release.event
+        return Released(event.seq, event.at, ended.grants, ended.ends)
 
     def state(self, at: int | None = None) -> State:
         """The state now, or at a past instant: every event with a time up to and at `at`.

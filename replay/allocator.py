@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-import msgspec
-
 from ..ledger.errors import GpuledgerError
 from ..ledger.log import Log
 from .actor import Actor
-from .batch import UNKEYED, Batch, Gone, Keyed, Recorded
+from .batch import UNKEYED, Batch, Ended, Gone, Keyed, Recorded
 from .cancelling import decide_cancel, decide_leave
 from .catalogue import Payload, RequestQueued
 from .decision import decide_allocate, decide_queued, waiting_mends
@@ -44,13 +42,6 @@ def _to_tell(batch: Batch) -> list[WaitingPiece]:
     freed = batch.freed and docket.waiting
     served = serve(batch.state, docket.awake(), batch.at) if freed else ()
     return batch.cancelled + [docket.waiting[number] for number in served]
-
-
-class Ended(msgspec.Struct, frozen=True):
-    """A release, with the grants that it ended, each from its own event."""
-
-    release: Recorded
-    grants: tuple[Recorded, ...]
 
 
 class Allocator:
@@ -157,12 +148,15 @@ class Allocator:
         """End allocations, all or nothing; None where `if_held` found none. Raises as
         `decide_release`.
         """
-        grants: list[Recorded] = []
-        release = self._act(
-            lambda state, who, _now: decide_release(state, asked, who),
-            actor, Keyed(key, asked, "release"), grants,
-        )  # fmt: skip
-        return None if release is None else Ended(release, tuple(grants))
+        grants, ends = list[Recorded](), dict[int, int | None]()
+
+        def decide(state: State, who: Actor, _now: int) -> Decision:
+            decision = decide_release(state, asked, who)
+            ends.update(state.leases(getattr(decision, "allocations", ())))
+            return decision
+
+        release = self._act(decide, actor, Keyed(key, asked, "release"), grants)
+        return None if release is None else Ended(release, tuple(grants), ends)
 
     def reset(self, actor: Actor, reason: str | None) -> Recorded:
         """End every allocation. Raises Refused, ReasonNeeded."""

@@ -80,6 +80,18 @@ def _frees(payload: Payload) -> bool:
     return not isinstance(payload, RequestRefused | RequestQueued)
 
 
+class Ended(msgspec.Struct, frozen=True):
+    """A release, with the grants that it ended, each from its own event.
+
+    `ends` tells when their leases would have ended (microseconds UTC), None for one without;
+    of a release that was found by its retry key it is empty.
+    """
+
+    release: Recorded
+    grants: tuple[Recorded, ...]
+    ends: dict[int, int | None]
+
+
 class Batch:
     """One turn of the allocator: the state as of now, and appending to it."""
 

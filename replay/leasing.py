@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from .actor import Actor
 from .catalogue import AllocationExtended
-from .decision import SHOWN, priority
+from .decision import SHOWN
 from .ending import find
 from .errors import NoLease, NoSuchTask
 from .facts import AskedExtend, AskedRelease, Extension
@@ -88,7 +88,7 @@ def _delayed(
     passed = {
         one.id: one
         for piece in found
-        for one in state.docket.passed(piece, priority(state, piece.project))
+        for one in state.docket.passed(piece, state.pool.priority(piece.project))
     }
     return [one for one in passed.values() if _later(state, then, one, now_us)][:SHOWN]
 

@@ -167,6 +167,11 @@ class State:
         found = [piece for piece in self.pieces.values() if isinstance(piece, AllocationPiece)]
         return sorted(found, key=lambda piece: piece.id)
 
+    def leases(self, allocations: Iterable[int]) -> dict[int, int | None]:
+        """When the leases of running allocations end (microseconds UTC); None for one without."""
+        pieces = map(self.allocation, allocations)
+        return {piece.id: piece.until for piece in pieces if piece is not None}
+
     def tasks(self, owner: str) -> tuple[tuple[str, int], ...]:
         """The running tasks of an owner: pairs of name and allocation id."""
         piece = self.pieces.get("tasks:" + owner)

@@ -121,7 +121,7 @@ class Model:
     def reshape(self, pool: Pool) -> None:
         """The pool is another one; what a wholly drained server gains is drained too.
 
-        Where the last limit of GPU-hours goes, what was spent goes with it. Who waits has the
+        Where the last limit of GPU-hours goes, what was spent goes with it. Everybody has the
         place that his project has now.
         """
         drained = {b.name for b in self.world(0).idle if b.gpus.keys() <= b.drained}
@@ -130,5 +130,6 @@ class Model:
         self.pool, self.drained = pool, self.drained & there
         self.spent = self.spent if limit_model.counts(pool) else []
         places = {one.name: one.priority for one in pool.projects}
-        for number, want in self.line.items():
-            self.line[number] = replace(want, priority=places.get(want.project or "", 0))
+        for wants in (self.line, self.runs):
+            for number, want in wants.items():
+                wants[number] = replace(want, priority=places.get(want.project or "", 0))

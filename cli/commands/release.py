@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -91,11 +92,13 @@ def _tell(session: Session, ledger: Ledger, ended: Released) -> None:
         session.say(sentence)
 
 
-def _ends(ledger: Ledger, ended: Released) -> dict[int, int]:
-    """When each lease would have ended, with its extensions, as they are recorded."""
+def _ends(ledger: Ledger, ended: Released) -> Mapping[int, int | None]:
+    """When each lease would have ended, with its extensions; for a retry key as recorded."""
     from ...replay.fold import decode
 
-    ends = {
+    if ended.ends:
+        return ended.ends
+    ends: dict[int, int | None] = {
         one.event.seq: one.event.at + one.payload.lease * MICROSECONDS
         for one in ended.grants
         if one.payload.lease is not None
