@@ -1,5 +1,5 @@
 """Audit on the real cluster: 121 servers, 15,000 jobs, each question beside its floor; and the
-verification of a million events.
+verification and the checkpoint of a million events.
 """
 
 from __future__ import annotations
@@ -196,6 +196,19 @@ def test_verify_a_million_alone(
         against="bare scan + SHA-256",
         units=(long.events, long.events),
         rounds=3,
+    )
+
+
+def test_checkpoint_of_a_million(long: Long, compare: Compare) -> None:
+    """The root that a checkpoint signs, made from all hashes, beside a scan that chains rows."""
+    compare(
+        f"checkpoint of {long.events:,} events",
+        lambda: long.ledger.tree,
+        lambda: lambda: floors.scan_and_hash(long.bare),
+        against="bare scan + SHA-256",
+        goal=Goal("time", 1),
+        units=(long.events, long.events),
+        rounds=6,
     )
 
 

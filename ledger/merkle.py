@@ -15,6 +15,9 @@ HEIGHT = 8
 
 WIDTH = 1 << HEIGHT
 
+RUN = 16 * WIDTH
+"""Leaves that are read at once: a read transaction of a few milliseconds."""
+
 EMPTY = sha256(b"").digest()
 """The root of a tree without leaves."""
 
@@ -33,6 +36,29 @@ def complete(hashes: Sequence[bytes]) -> bytes:
         pairs = zip(hashes[::2], hashes[1::2], strict=True)
         hashes = [sha256(b"\1" + left + right).digest() for left, right in pairs]
     return hashes[0]
+
+
+def over(read: Callable[[int, int], list[bytes]], size: int) -> Fetch:
+    """Return what hands over subtrees of the tree over `size` leaves, of which `read(first, count)`
+    returns a run. All are read in order, and the roots of whole tiles kept in memory.
+    """
+    tiles: list[bytes] = []
+    tail: list[bytes] = []
+    for start in range(0, size, RUN):
+        leaves = read(start, min(RUN, size - start))
+        whole = len(leaves) >> HEIGHT << HEIGHT
+        tiles += [complete(leaves[at : at + WIDTH]) for at in range(0, whole, WIDTH)]
+        tail = leaves[whole:]
+
+    def fetch(level: int, first: int, count: int) -> Sequence[bytes]:
+        if level == 0:
+            at = first - (len(tiles) << HEIGHT)
+            return read(first, count) if at < 0 else tail[at : at + count]
+        if level == 1:
+            return tiles[first : first + count]
+        return [complete(fetch(level - 1, n << HEIGHT, WIDTH)) for n in range(first, first + count)]
+
+    return fetch
 
 
 def root(fetch: Fetch, size: int) -> bytes:

@@ -1,8 +1,8 @@
-"""The tree's inner hashes, kept so that no root or proof needs the whole log again.
+"""The tree's inner hashes, kept beside the log, and the leaves that they were made from.
 
 For each full run of 256 leaves, of 65,536, and so on, one row with the root above it: `level`
-1, 2 …, `n` from 0. The leaves are the events' own hashes. A cache: what is missing or has
-another digest is computed from what lies below, and whoever signs or verifies knows no less.
+1, 2 …, `n` from 0. The leaves are the events' own hashes. A row tells of a slip of the disk by
+its digest; that has no key, so whoever signs makes all roots from the leaves and reads no row.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from contextlib import suppress
 from hashlib import sha256
 
 from .errors import BrokenChain
-from .merkle import HEIGHT, WIDTH, Fetch, complete
+from .merkle import HEIGHT, WIDTH, complete
+from .row import MISTYPED
 
 TABLE = (
     "CREATE TABLE tiles (level INTEGER NOT NULL CHECK (level >= 1), n INTEGER NOT NULL"
@@ -42,58 +43,43 @@ def _catch_up(connection: sqlite3.Connection, size: int) -> None:
         ask = "SELECT coalesce(max(n) + 1, 0) FROM tiles WHERE level = ?"
         (there,) = connection.execute(ask, (level,)).fetchone()
         for n in range(there, below):
-            above = complete(_fetched(_Leaves(connection), level - 1, n << HEIGHT, WIDTH))
+            above = complete(_fetched(connection, level - 1, n << HEIGHT, WIDTH))
             row = (level, n, above, digest(level, n, above))
             connection.execute("INSERT INTO tiles VALUES (?, ?, ?, ?)", row)
         level, below = level + 1, below // WIDTH
 
 
-def fetching(
-    connection: sqlite3.Connection, first: int = 1, known: Mapping[int, bytes] | None = None
-) -> Fetch:
-    """Return what hands over subtrees of the log in `connection`; raises BrokenChain there.
+def leaves(
+    connection: sqlite3.Connection, after: int, count: int, known: Mapping[int, bytes] = {}
+) -> list[bytes]:
+    """Return the hashes of the `count` events behind seq `after`; `known` has some of lost ones.
 
-    `first` is the seq of the first leaf, `known` tells hashes of events that are lost.
+    Raises BrokenChain where one is missing, or is no hash.
     """
-    leaves = _Leaves(connection, first, known or {})
-    return lambda level, n, count: _fetched(leaves, level, n, count)
+    ask = "SELECT seq, hash FROM events WHERE seq > ? AND seq <= ? ORDER BY seq"
+    found = dict(connection.execute(ask, (after, after + count)).fetchall())
+    hashes, seqs = list(found.values()), range(after + 1, after + count + 1)
+    if list(found) != list(seqs):
+        every = [found.get(seq) or known.get(seq) for seq in seqs]
+        hashes = [one for one in every if one is not None]
+        if len(hashes) < count:
+            raise BrokenChain("", "an event is missing below it", seqs[every.index(None)])
+    if not (set(map(type, hashes)) <= {bytes} and set(map(len, hashes)) <= {32}):
+        wrong = next(seq for seq, one in found.items() if not _is_hash(one))
+        raise BrokenChain("", MISTYPED, wrong)
+    return hashes
 
 
-class _Leaves:
-    """The events' hashes as leaves; the stored rows are those of the tree from seq 1 on."""
-
-    def __init__(
-        self,
-        connection: sqlite3.Connection,
-        first: int = 1,
-        known: Mapping[int, bytes] = {},
-    ) -> None:
-        self.connection = connection
-        self.stored = first == 1
-        self._before = first - 1
-        self._known = known
-
-    def hashes(self, n: int, count: int) -> Sequence[bytes]:
-        """Leaves `n` to `n + count`. Raises BrokenChain where one is missing."""
-        after = self._before + n
-        ask = "SELECT seq, hash FROM events WHERE seq > ? AND seq <= ? ORDER BY seq"
-        found = dict(self.connection.execute(ask, (after, after + count)).fetchall())
-        if len(found) == count:
-            return list(found.values())
-        seqs = range(after + 1, after + count + 1)
-        hashes = [found.get(seq) or self._known.get(seq) for seq in seqs]
-        whole = [one for one in hashes if one is not None]
-        if len(whole) < count:
-            raise BrokenChain("", "an event is missing below it", seqs[hashes.index(None)])
-        return whole
+def _is_hash(told: object) -> bool:
+    return isinstance(told, bytes) and len(told) == 32
 
 
-def _fetched(leaves: _Leaves, level: int, first: int, count: int) -> Sequence[bytes]:
+def _fetched(connection: sqlite3.Connection, level: int, first: int, count: int) -> Sequence[bytes]:
     if level == 0:
-        return leaves.hashes(first, count)
-    stored = _stored(leaves.connection, level, first, count) if leaves.stored else {}
+        return leaves(connection, first, count)
+    stored = _stored(connection, level, first, count)
     return [
-        stored.get(n) or complete(_fetched(leaves, level - 1, n << HEIGHT, WIDTH))
+        stored.get(n) or complete(_fetched(connection, level - 1, n << HEIGHT, WIDTH))
         for n in range(first, first + count)
     ]
 

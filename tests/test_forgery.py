@@ -1,0 +1,119 @@
+"""Forged stores beside the log: nothing of them is signed, nor does it prove a rewritten past."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import forging
+from conftest import RunCli
+from gpuledger.handle import Ledger
+from gpuledger.ledger.errors import BrokenChain, HeadMoved
+from gpuledger.ledger.tiles import digest
+from plain_tree import plain_root
+from small_pools import ledger
+
+TILE = 256
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A closed ledger of exactly as many events as a tile has, with the tile's row."""
+    path = tmp_path_factory.mktemp("told") / "ledger.db"
+    with ledger(path) as book:
+        for at in range(127):
+            book.allocate(f"t{at}", 1)
+            book.release(f"t{at}")
+        book.allocate("last", 1)
+        assert book.head().seq == TILE
+        book.rebuild()
+    with forging.opened(path) as connection:
+        assert connection.execute("SELECT count(*) FROM tiles").fetchone() == (1,)
+    return path
+
+
+@pytest.fixture
+def copy(told: Path, tmp_path: Path) -> Path:
+    """A copy with no note beside, as a forger would leave it who knows of that."""
+    return Path(shutil.copyfile(told, tmp_path / "copy.db"))
+
+
+def test_a_kept_tile_does_not_hide_a_rewritten_event(
+    told: Path, copy: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    """The old tile's row over new events: no proof that the newer checkpoint extends the older."""
+
+    def ours(path: Path, *words: str, code: int = 0) -> str:
+        done = run_cli("--ledger", path, *words)
+        assert done.returncode == code, done.stderr
+        return done.stdout
+
+    ours(told, "keys", "new")
+    files = {name: tmp_path / name for name in ("key", "monday", "tuesday", "since")}
+    files["key"].write_text(ours(told, "keys", "show"))
+    files["monday"].write_text(ours(told, "audit", "checkpoint"))
+    with forging.unguarded(copy) as connection:
+        connection.execute(
+            "UPDATE events SET data = replace(data, '\"t0\"', '\"x0\"') WHERE seq = 2"
+        )
+    forging.rehash_from(copy, 2)
+    ours(copy, "allocate", "more", "1")
+    files["tuesday"].write_text(ours(copy, "audit", "checkpoint"))
+    files["since"].write_text(ours(copy, "audit", "prove", "--from", str(files["monday"])))
+    names = (str(files[name]) for name in ("since", "monday", "tuesday"))
+    found = ours(copy, "audit", "check", *names, "--signed-by", str(files["key"]), code=1)
+    assert found == "the proof does not lead from one checkpoint to the other\n"
+
+
+def test_a_forged_tile_is_not_signed(told: Path, copy: Path) -> None:
+    """A tile's row with the digest that fits it: root and proofs are those of the true log."""
+    with forging.opened(copy) as connection:
+        connection.execute(
+            "UPDATE tiles SET hash = ?, digest = ?", (bytes(32), digest(1, 0, bytes(32)))
+        )
+    honest, harmed = proofs(told), proofs(copy)
+    assert harmed == honest
+    assert harmed[0] == [plain_root([row.hash for row in forging.rows(told)])]
+
+
+def proofs(path: Path) -> list[list[bytes]]:
+    """The root over a ledger, and some proofs of both kinds."""
+    with Ledger(str(path)) as book:
+        tree = book.tree()
+        wanted = [(number, kind) for number in (1, 128, 200, TILE) for kind in (False, True)]
+        made = [book.proof(tree, number, consistency=kind) for number, kind in wanted]
+    return [[tree.root], *made]
+
+
+@pytest.mark.parametrize("consistency", [False, True])
+def test_a_proof_that_does_not_fit_is_not_handed_out(told: Path, *, consistency: bool) -> None:
+    """An event's hash that changed since the root was made is named."""
+    with Ledger(str(told)) as book:
+        tree = book.tree()
+        with pytest.raises(BrokenChain):
+            book.proof(tree._replace(root=bytes(32)), 200, consistency=consistency)
+
+
+def test_a_ledger_that_is_replaced_is_not_mixed(
+    told: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hashes of two ledgers under one name, read run by run, are never under one root."""
+    with Ledger(str(told)) as book:
+        head = book.log.head()
+        monkeypatch.setattr(book.log, "head", lambda: msgspec.structs.replace(head, hash=bytes(32)))
+        with pytest.raises(HeadMoved):
+            book.tree()
+
+
+@pytest.mark.parametrize("harm", ["'x'", "x'00'", "7"])
+def test_what_is_no_hash_is_named(copy: Path, harm: str) -> None:
+    """A damaged file may hold anything in the column: its event is named, and nothing signed."""
+    forging.reshape(copy, "replace(replace(sql, 'BLOB', 'ANY'), 'length(hash) = 32', '1')")
+    with forging.unguarded(copy) as connection:
+        connection.execute(f"UPDATE events SET hash = {harm} WHERE seq = 9")
+    with Ledger(str(copy)) as book, pytest.raises(BrokenChain) as caught:
+        book.tree()
+    assert caught.value.seq == 9
