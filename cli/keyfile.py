@@ -76,6 +76,7 @@ def make(path: str) -> Ed25519PrivateKey:
 
 def load(path: str) -> Ed25519PrivateKey:
     """Return the key at `path`. Raises SigningKey, StorageFailed."""
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -90,7 +91,7 @@ def load(path: str) -> Ed25519PrivateKey:
         raise SigningKey(path, "open")
     try:
         key = load_pem_private_key(raw, None)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise SigningKey(path, "none") from error
     if not isinstance(key, Ed25519PrivateKey):
         raise SigningKey(path, "none")

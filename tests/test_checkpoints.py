@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 import forging
 from conftest import RunCli
 from gpuledger.cli.anchoring import anchors
-from gpuledger.cli.keyfile import SigningKey, load, make
 from gpuledger.handle import Ledger
 from gpuledger.ledger import signed_note
 from gpuledger.ledger.checkpoint import Checkpoint, read
@@ -66,23 +65,6 @@ def test_what_is_no_verifier_key(text: str) -> None:
     """Its hash must fit name and key."""
     with pytest.raises(BadNote):
         parse_verifier(text)
-
-
-def test_a_key_is_its_owners_alone(tmp_path: Path) -> None:
-    """Made with mode 0600, never over another; one that others may read is refused."""
-    path = tmp_path / "config" / "key.pem"
-    key = make(str(path))
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert load(str(path)).private_bytes_raw() == key.private_bytes_raw()
-    for what, harm in (("there", lambda: make(str(path))), ("open", lambda: load(str(path)))):
-        path.chmod(0o640 if what == "open" else 0o600)
-        with pytest.raises(SigningKey) as caught:
-            harm()
-        assert caught.value.what == what
-    path.chmod(0o600)
-    path.write_text("no key")
-    with pytest.raises(SigningKey, match="none"):
-        load(str(path))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,55 @@
+"""The file of the signing key: its owner's alone, whole or not there, and nothing but a file."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+
+from conftest import RunCli
+from gpuledger.cli.keyfile import SigningKey, load, make
+
+
+def test_a_key_is_its_owners_alone(tmp_path: Path) -> None:
+    """Made with mode 0600, never over another; one that others may read is refused."""
+    path = tmp_path / "config" / "key.pem"
+    key = make(str(path))
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert load(str(path)).private_bytes_raw() == key.private_bytes_raw()
+    for what, harm in (("there", lambda: make(str(path))), ("open", lambda: load(str(path)))):
+        path.chmod(0o640 if what == "open" else 0o600)
+        with pytest.raises(SigningKey) as caught:
+            harm()
+        assert caught.value.what == what
+    path.chmod(0o600)
+    path.write_text("no key")
+    with pytest.raises(SigningKey, match="none"):
+        load(str(path))
+
+
+def pem(body: str) -> str:
+    """A private key of PKCS 8 around these bytes, given in hex."""
+    told = base64.b64encode(bytes.fromhex(body)).decode()
+    return f"-----BEGIN PRIVATE KEY-----\n{told}\n-----END PRIVATE KEY-----\n"
+
+
+UNKNOWN = "300e020100300506032a030404020400"
+"""An algorithm that nobody registered: 1.2.3.4."""
+
+ON_SM2 = (
+    "3031020100301306072a8648ce3d020106082a811ccf5501822d0417301502010104100102030405060708090a0b0c"
+    "0d0e0f10"
+)
+"""An elliptic curve that the library does not support."""
+
+
+@pytest.mark.parametrize("body", [UNKNOWN, ON_SM2])
+def test_a_key_of_another_kind_is_called_so(tmp_path: Path, body: str, run_cli: RunCli) -> None:
+    """Whatever algorithm or curve it is for, which the library may never have heard of."""
+    path = tmp_path / "key.pem"
+    path.write_text(pem(body))
+    path.chmod(0o600)
+    done = run_cli("keys", "show", "--key-file", path)
+    assert (done.returncode, done.stdout) == (78, "")
+    assert "is no Ed25519 key" in done.stderr
