@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ..ledger.errors import GpuledgerError, StorageFailed
+from ..ledger.errors import GpuledgerError, NotPermitted, StorageFailed
+from ..ledger.failure import making
 from ..ledger.signed_note import Verifier, sign
 from ..replay.errors import BadRequest
 
@@ -54,37 +56,49 @@ def chosen_path(told: str | None) -> str:
 
 
 def make(path: str) -> Ed25519PrivateKey:
-    """Make a key at `path`, mode 0600. Raises SigningKey where one lies, StorageFailed."""
+    """Make a key at `path`, mode 0600. Raises SigningKey where one lies, NotPermitted,
+    StorageFailed.
+    """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
     key = Ed25519PrivateKey.generate()
-    raw = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    try:
+    with making(path):
         os.makedirs(os.path.dirname(os.path.abspath(path)), mode=0o700, exist_ok=True)
+        _write(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return key
+
+
+def _write(path: str, raw: bytes) -> None:
+    """Write a new file, whole or not at all. Raises SigningKey where one lies, OSError."""
+    try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise SigningKey(path, "there") from None
+    try:
         with os.fdopen(fd, "wb") as file:
             file.write(raw)
             file.flush()
             os.fsync(file.fileno())
-    except FileExistsError:
-        raise SigningKey(path, "there") from None
-    except OSError as error:
-        raise StorageFailed(path, error.strerror or str(error)) from error
-    return key
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(path)
+        raise
 
 
 def load(path: str) -> Ed25519PrivateKey:
-    """Return the key at `path`. Raises SigningKey, StorageFailed."""
+    """Return the key at `path`. Raises SigningKey, NotPermitted, StorageFailed."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
-        with open(path, "rb") as file:
+        with os.fdopen(os.open(path, os.O_RDONLY), "rb") as file:
             mode, raw = os.fstat(file.fileno()).st_mode, file.read(1 << 16)
     except FileNotFoundError:
         raise SigningKey(path, "missing") from None
+    except PermissionError as error:
+        raise NotPermitted(path, "read") from error
     except OSError as error:
         raise StorageFailed(path, error.strerror or str(error)) from error
     if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
@@ -100,7 +114,7 @@ def load(path: str) -> Ed25519PrivateKey:
 
 def signing_key(path: str | None) -> Ed25519PrivateKey:
     """Return the key at `path`, by default the user's own. Raises SigningKey, BadRequest,
-    StorageFailed.
+    NotPermitted, StorageFailed.
     """
     return load(chosen_path(path))
 

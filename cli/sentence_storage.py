@@ -103,7 +103,7 @@ def _not_permitted(facts: Facts) -> Said:
             group=facts.text("group")
         )
         if group
-        else _("ask the owner of the file, or name another with --ledger FILE"),
+        else _("ask the owner of the file, or name another"),
     )
 
 

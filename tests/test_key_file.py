@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import base64
+import errno
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from conftest import RunCli
 from gpuledger.cli.keyfile import SigningKey, load, make
+from gpuledger.ledger.errors import NotPermitted, StorageFailed
 
 
 def test_a_key_is_its_owners_alone(tmp_path: Path) -> None:
@@ -53,3 +58,37 @@ def test_a_key_of_another_kind_is_called_so(tmp_path: Path, body: str, run_cli: 
     done = run_cli("keys", "show", "--key-file", path)
     assert (done.returncode, done.stdout) == (78, "")
     assert "is no Ed25519 key" in done.stderr
+
+
+@pytest.mark.parametrize("trouble", [errno.ENOSPC, errno.EIO])
+def test_a_key_that_cannot_be_written_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: int
+) -> None:
+    """Where the disk is full, or fails, no file stands in the way of trying again."""
+    path = str(tmp_path / "key.pem")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", raising(OSError(trouble, os.strerror(trouble))))
+        with pytest.raises(StorageFailed) as caught:
+            make(path)
+    assert caught.value.full == (trouble == errno.ENOSPC)
+    make(path)
+
+
+@pytest.mark.parametrize(("ask", "wanted"), [(load, "read"), (make, "create")])
+def test_a_key_in_a_place_that_is_not_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: Callable[[str], object], wanted: str
+) -> None:
+    """What the system forbids is told as that, not as a fault of the disk."""
+    monkeypatch.setattr(os, "open", raising(PermissionError(errno.EACCES, "Permission denied")))
+    with pytest.raises(NotPermitted) as caught:
+        ask(str(tmp_path / "key.pem"))
+    assert caught.value.wanted == wanted
+
+
+def raising(error: Exception) -> Callable[..., NoReturn]:
+    """What raises that, whatever it is called with."""
+
+    def fail(*_: object) -> NoReturn:
+        raise error
+
+    return fail
