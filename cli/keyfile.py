@@ -92,15 +92,9 @@ def load(path: str) -> Ed25519PrivateKey:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    try:
-        with os.fdopen(os.open(path, os.O_RDONLY), "rb") as file:
-            mode, raw = os.fstat(file.fileno()).st_mode, file.read(1 << 16)
-    except FileNotFoundError:
-        raise SigningKey(path, "missing") from None
-    except PermissionError as error:
-        raise NotPermitted(path, "read") from error
-    except OSError as error:
-        raise StorageFailed(path, error.strerror or str(error)) from error
+    mode, raw = _read(path)
+    if not stat.S_ISREG(mode):
+        raise SigningKey(path, "none")
     if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise SigningKey(path, "open")
     try:
@@ -110,6 +104,23 @@ def load(path: str) -> Ed25519PrivateKey:
     if not isinstance(key, Ed25519PrivateKey):
         raise SigningKey(path, "none")
     return key
+
+
+def _read(path: str) -> tuple[int, bytes]:
+    """The mode of what lies at `path`, and its bytes where it is a file: a pipe may never end."""
+    try:
+        fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        try:
+            mode = os.fstat(fd).st_mode
+            return mode, os.read(fd, 1 << 16) if stat.S_ISREG(mode) else b""
+        finally:
+            os.close(fd)
+    except FileNotFoundError:
+        raise SigningKey(path, "missing") from None
+    except PermissionError as error:
+        raise NotPermitted(path, "read") from error
+    except OSError as error:
+        raise StorageFailed(path, error.strerror or str(error)) from error
 
 
 def signing_key(path: str | None) -> Ed25519PrivateKey:

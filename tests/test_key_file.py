@@ -85,6 +85,19 @@ def test_a_key_in_a_place_that_is_not_ones_own(
     assert caught.value.wanted == wanted
 
 
+@pytest.mark.needs("linux")
+@pytest.mark.parametrize("kind", ["a pipe", "a folder", "a device"])
+def test_what_is_no_file_is_no_key(tmp_path: Path, kind: str) -> None:
+    """A pipe that nobody writes to is not waited for; a folder is no fault of the disk."""
+    path = Path("/dev/null") if kind == "a device" else tmp_path / "key.pem"
+    if kind == "a pipe":
+        os.mkfifo(path, 0o600)
+    elif kind == "a folder":
+        path.mkdir(0o700)
+    with pytest.raises(SigningKey, match="none"):
+        load(str(path))
+
+
 def raising(error: Exception) -> Callable[..., NoReturn]:
     """What raises that, whatever it is called with."""
 
