@@ -86,7 +86,7 @@ def main(key: str, proof: str, one: str, other: str) -> None:
         return
     old, new = checkpoint(one, key), checkpoint(other, key)
     assert checkpoint(note, key) == new, "the proof is for another checkpoint"
-    assert old[:2] == (new[0], at), "the proof is from another checkpoint"
+    assert (*old[:2], 0 < at <= new[1]) == (new[0], at, True), "it is from another checkpoint"
     steps = [old[2], *path] if not old[1] & (old[1] - 1) else path
     index, last = old[1] - 1, new[1] - 1
     while index & 1:

@@ -19,6 +19,7 @@ PROOF = "c2sp.org/tlog-proof@v1"
 CONSISTENCY = "gpuledger/consistency-proof@v1"
 
 _SIZE = re.compile(r"0|[1-9][0-9]{0,15}")
+_TREE = re.compile(re.escape(ORIGIN) + r"([0-9a-f]{32})(?:/(?!1$)([1-9][0-9]{0,15}))?")
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
@@ -65,15 +66,12 @@ def origin_of(ledger: str) -> str:
     return ORIGIN + ledger
 
 
-def ledger_of(origin: str) -> str:
-    """Return the id of the ledger, 32 hex digits, that an origin of ours names."""
-    return origin.removeprefix(ORIGIN).partition("/")[0]
-
-
-def first_leaf(origin: str) -> int:
-    """Return the seq of the first leaf of the tree with that origin: 1, or as it says."""
-    first = origin.removeprefix(ORIGIN).partition("/")[2]
-    return int(first) if first.isdecimal() else 1
+def tree_of(origin: str) -> tuple[str, int] | None:
+    """Return the ledger's id, 32 hex digits, and the seq of the first leaf of the tree that an
+    origin names; None for an origin that is none of ours.
+    """
+    found = _TREE.fullmatch(origin)
+    return None if found is None else (found[1], int(found[2] or 1))
 
 
 def read(text: str) -> Signed:

@@ -6,6 +6,7 @@ the stored rows and against checkpoints.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -174,10 +175,9 @@ def complete(hashes: Sequence[bytes]) -> bytes:
 
 def _first_of(origin: str, ledger: str) -> int:
     """The seq of the first leaf of the tree that an origin names; 0 for another ledger's."""
-    own, slash, first = origin.removeprefix("gpuledger/").partition("/")
-    if not origin.startswith("gpuledger/") or own != ledger:
-        return 0
-    return int(first) if first.isdecimal() and len(first) < 17 else 0 if slash else 1
+    tree = rf"gpuledger/{re.escape(ledger)}(?:/([1-9][0-9]{{0,15}}))?"
+    found = re.fullmatch(tree, origin)
+    return 0 if found is None or found[1] == "1" else int(found[1] or 1)
 
 
 Tile = tuple[bytes, bytes]

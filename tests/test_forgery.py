@@ -10,9 +10,12 @@ import pytest
 
 import forging
 from conftest import RunCli
+from gpuledger.cli.keyfile import make, signed
 from gpuledger.handle import Ledger
+from gpuledger.ledger.checkpoint import Checkpoint, Proof
 from gpuledger.ledger.errors import BrokenChain, HeadMoved
 from gpuledger.ledger.tiles import digest
+from gpuledger.replay.checked_tree import Anchor
 from plain_tree import plain_root
 from small_pools import ledger
 
@@ -117,3 +120,67 @@ def test_what_is_no_hash_is_named(copy: Path, harm: str) -> None:
     with Ledger(str(copy)) as book, pytest.raises(BrokenChain) as caught:
         book.tree()
     assert caught.value.seq == 9
+
+
+STRANGE = ["/", "/0", "/1", "/01", "/-1", "/1/2", "/\N{SUPERSCRIPT TWO}", "/\u0663", "x"]
+STRANGE += ["/" + "9" * 17, "/" + "9" * 5000]
+"""What an origin of ours never ends with."""
+
+
+@pytest.mark.parametrize("end", STRANGE, ids=range(len(STRANGE)))
+def test_an_origin_that_is_none_of_ours(
+    told: Path, tmp_path: Path, run_cli: RunCli, end: str
+) -> None:
+    """Signed or not, it names no tree of this ledger: not for verify, and not for check."""
+    key = make(str(tmp_path / "key"))
+    with Ledger(str(told)) as book:
+        tree = book.tree()
+        strange = Checkpoint(tree.origin + end, tree.size, tree.root)
+        path = tuple(book.proof(tree, 9))
+        assert [one.what for one in book.verify(None, [anchor(strange)]).problems] == [
+            "other_ledger"
+        ]
+        (tmp_path / "event").write_bytes(list(book.export())[8])
+    head = signed(strange, key)
+    (tmp_path / "head").write_text(head)
+    (tmp_path / "proof").write_text(Proof(8, path, head).text())
+    done = run_cli("audit", "check", "proof", "head", "event", "--key-file", "key")
+    assert (done.returncode, done.stdout) == (1, "the checkpoint is of no ledger's tree\n")
+
+
+@pytest.mark.parametrize("origin", ["3", "gpuledger/3", ""])
+def test_an_origin_without_its_ledger(told: Path, origin: str) -> None:
+    """A bare number names no tree."""
+    with Ledger(str(told)) as book:
+        found = book.verify(None, [Anchor(origin, 1, bytes(32))])
+    assert [one.what for one in found.problems] == ["other_ledger"]
+
+
+@pytest.mark.parametrize("harm", ["[" * 100_000, "9" * 20, "9" * 6000])
+def test_what_is_no_event_is_called_so(
+    told: Path, tmp_path: Path, run_cli: RunCli, harm: str
+) -> None:
+    """However deep it is nested, and however long its numbers are."""
+    key = make(str(tmp_path / "key"))
+    with Ledger(str(told)) as book:
+        tree = book.tree()
+        line = next(iter(book.export())).decode()
+    head = signed(Checkpoint(tree.origin, tree.size, tree.root), key)
+    (tmp_path / "head").write_text(head)
+    (tmp_path / "proof").write_text(Proof(0, (), head).text())
+    told_so = (
+        harm,
+        line.replace('"version":1', f'"version":{harm}'),
+        line.replace('"id":"1"', f'"id":"{harm}"'),
+        line.replace('"data":{', f'"data":{{"a":{harm},'),
+    )
+    for text in told_so:
+        (tmp_path / "event").write_text(text)
+        done = run_cli("audit", "check", "proof", "head", "event", "--key-file", "key")
+        assert done.returncode in (1, 2), (text[:50], done.stderr)
+        assert "should not have happened" not in done.stderr
+
+
+def anchor(of: Checkpoint) -> Anchor:
+    """The checkpoint as the verifier takes it."""
+    return Anchor(of.origin, of.size, of.root)

@@ -8,7 +8,7 @@ import click
 
 from ....ledger import merkle
 from ....ledger.chain import has_own_hash
-from ....ledger.checkpoint import Proof, first_leaf, ledger_of, read, read_proof
+from ....ledger.checkpoint import Proof, read, read_proof, tree_of
 from ....ledger.cloudevent import from_line, to_line
 from ....replay.errors import BadRequest
 from ...anchoring import anchors, checkpoint_file, file_text, understood
@@ -68,7 +68,7 @@ def _line(path: str) -> bytes:
 def _event(line: bytes, path: str) -> Event:
     try:
         return from_line(line)
-    except ValueError as error:
+    except (ValueError, RecursionError, OverflowError) as error:
         raise BadRequest("EVENT", path, "a line of gpuledger export") from error
 
 
@@ -82,11 +82,15 @@ def _included(proof: Proof, of: Checkpoint, head: Anchor, line: bytes, path: str
     event = _event(line, path)
     if not _same(of, head):
         return _("the proof is for another checkpoint")
-    if not has_own_hash(event) or proof.number != event.seq - first_leaf(head.origin):
+    tree = tree_of(head.origin)
+    if tree is None:
+        return _("the checkpoint is of no ledger's tree")
+    ledger, first = tree
+    if not has_own_hash(event) or proof.number != event.seq - first:
         return _("the event is not the one that the proof is for")
     if not merkle.includes(event.hash, proof.number, head.size, proof.path, head.root):
         return _("the proof does not lead to the checkpoint")
-    if to_line(event, ledger_of(head.origin)) != line:  # told twice, besides, or of another ledger
+    if to_line(event, ledger) != line:  # told twice, besides, or of another ledger
         return _("the line is not the one that gpuledger export writes of that event")
     return ""
 
