@@ -49,10 +49,23 @@ def against_options(function: Function) -> Function:
 def checkpoints(
     session: Session, against: tuple[str, ...], signed_by: str | None, key_file: str | None
 ) -> tuple[list[Anchor], list[Problem]]:
-    """The checkpoints of `--against` whose signature is good, and a problem for each other."""
+    """The checkpoints of `--against` whose signature is good, and a problem for each other.
+
+    Raises BadRequest for a key that no checkpoint goes with.
+    """
     if not against:
+        _refuse_idle(signed_by, key_file)
         return [], []
     from .anchoring import anchors, checkpoint_file
 
     told = [checkpoint_file(path, "--against", session.files) for path in against]
     return anchors(told, signed_by, key_file)
+
+
+def _refuse_idle(signed_by: str | None, key_file: str | None) -> None:
+    """Raise BadRequest where somebody names a key and forgets what it should have signed."""
+    for option, told in (("--signed-by", signed_by), ("--key-file", key_file)):
+        if told is not None:
+            from ..replay.errors import BadRequest
+
+            raise BadRequest(option, told, "the checkpoint that it signed as well: --against FILE")

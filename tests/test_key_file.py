@@ -14,6 +14,7 @@ import pytest
 from conftest import RunCli
 from gpuledger.cli.keyfile import SigningKey, load, make
 from gpuledger.ledger.errors import NotPermitted, StorageFailed
+from small_pools import ledger
 
 
 def test_a_key_is_its_owners_alone(tmp_path: Path) -> None:
@@ -105,3 +106,17 @@ def raising(error: Exception) -> Callable[..., NoReturn]:
         raise error
 
     return fail
+
+
+@pytest.mark.parametrize("words", ["audit verify", "restore backup.db -o new.db"])
+@pytest.mark.parametrize("option", ["--signed-by", "--key-file"])
+def test_a_key_goes_with_a_checkpoint(
+    ledger_path: Path, run_cli: RunCli, words: str, option: str
+) -> None:
+    """Who names a key and no checkpoint believes in a comparison that nobody made."""
+    ledger(ledger_path).close()
+    assert run_cli("--ledger", ledger_path, "backup", "backup.db").returncode == 0
+    done = run_cli("--ledger", ledger_path, *words.split(), option, "team.vkey")
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert option in done.stderr
+    assert "--against FILE" in done.stderr
