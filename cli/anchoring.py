@@ -42,26 +42,37 @@ def checkpoint_file(path: str, field: str, opened: Mapping[str, bytes] | None = 
     return understood(file_text(path, field, opened), path, field, read)
 
 
-def believed(signed_by: str | None, origin: str, key_file: str | None) -> Verifier:
-    """Whose signature counts: a verifier key, as text or in a file, else one's own signing key.
+def believed(
+    signed_by: str | None, key_file: str | None, opened: Mapping[str, bytes] | None = None
+) -> Callable[[str], Verifier]:
+    """Whose signature counts under an origin: a verifier key, as text or in a file, else one's own
+    signing key. Either is read once, since it may be a pipe.
 
-    Raises BadRequest, SigningKey.
+    Raises BadRequest, SigningKey, NotPermitted, StorageFailed.
     """
-    if signed_by is None:
-        return verifier_of(signing_key(key_file), origin)
     field = "--signed-by"
-    text = signed_by if "+" in signed_by else file_text(signed_by, field)
-    return understood(text, signed_by, field, parse_verifier)
+    if signed_by is None:
+        key = signing_key(key_file)
+        return lambda origin: verifier_of(key, origin)
+    if key_file is not None:
+        raise BadRequest("--key-file", key_file, "either it or --signed-by")
+    text = signed_by if "+" in signed_by else file_text(signed_by, field, opened)
+    verifier = understood(text, signed_by, field, parse_verifier)
+    return lambda _: verifier
 
 
 def anchors(
-    told: list[Signed], signed_by: str | None, key_file: str | None
+    told: list[Signed],
+    signed_by: str | None,
+    key_file: str | None,
+    opened: Mapping[str, bytes] | None = None,
 ) -> tuple[list[Anchor], list[Problem]]:
     """The checkpoints whose signature is good, and a problem for each other."""
+    whose = believed(signed_by, key_file, opened)
     good, problems = list[Anchor](), list[Problem]()
     for one in told:
         kept = one.checkpoint
-        if one.note.signed_by(believed(signed_by, kept.origin, key_file)):
+        if one.note.signed_by(whose(kept.origin)):
             good.append(Anchor(kept.origin, kept.size, kept.root))
         else:
             problems.append(Problem(None, "signature", f"{kept.origin}, size {kept.size}"))

@@ -181,11 +181,12 @@ def _checkpoints(given: Mapping[str, object]) -> dict[str, bytes]:
 
     against = given.get("against")
     paths: list[str] = [*against] if isinstance(against, tuple) else []
-    paths += [one for one in (given.get("file"), given.get("signed_by")) if isinstance(one, str)]
+    file, key = given.get("file"), given.get("signed_by")
+    paths += [file] if isinstance(file, str) else []
+    paths += [key] if isinstance(key, str) and "+" not in key else []
     return {
         path: content(path, field="FILE", expected="a file that is there", most=MOST_BYTES)
         for path in paths
-        if "+" not in path
     }
 
 

@@ -59,7 +59,7 @@ def checkpoints(
     from .anchoring import anchors, checkpoint_file
 
     told = [checkpoint_file(path, "--against", session.files) for path in against]
-    return anchors(told, signed_by, key_file)
+    return anchors(told, signed_by, key_file, session.files)
 
 
 def _refuse_idle(signed_by: str | None, key_file: str | None) -> None:

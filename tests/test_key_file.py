@@ -12,8 +12,11 @@ from typing import NoReturn
 import pytest
 
 from conftest import RunCli
-from gpuledger.cli.keyfile import SigningKey, load, make
+from gpuledger.cli.anchoring import anchors
+from gpuledger.cli.keyfile import SigningKey, load, make, signed, verifier_of
+from gpuledger.ledger.checkpoint import Checkpoint, read
 from gpuledger.ledger.errors import NotPermitted, StorageFailed
+from gpuledger.replay.errors import BadRequest
 from small_pools import ledger
 
 
@@ -120,3 +123,21 @@ def test_a_key_goes_with_a_checkpoint(
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert option in done.stderr
     assert "--against FILE" in done.stderr
+
+
+def test_a_key_is_read_once(tmp_path: Path) -> None:
+    """A verifier key from a pipe counts for every checkpoint, not for the first alone."""
+    key = make(str(tmp_path / "key"))
+    note = read(signed(Checkpoint("team", 1, bytes(32)), key))
+    reading, writing = os.pipe()
+    os.write(writing, verifier_of(key, "team").text().encode())
+    os.close(writing)
+    good, problems = anchors([note, note], f"/dev/fd/{reading}", None)
+    os.close(reading)
+    assert (len(good), problems) == (2, [])
+
+
+def test_one_key_is_named(tmp_path: Path) -> None:
+    """Of two, one would count for nothing."""
+    with pytest.raises(BadRequest, match="--key-file"):
+        anchors([], str(tmp_path / "team.vkey"), str(tmp_path / "key"))

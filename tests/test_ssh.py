@@ -16,7 +16,9 @@ import gpuledger
 from conftest import RunCli
 from console import SMALL, Console
 from desk import GROUPED
+from gpuledger.cli.keyfile import make, signed, verifier_of
 from gpuledger.cli.program import COMMANDS
+from gpuledger.ledger.checkpoint import Checkpoint
 from sshd import Sshd
 
 pytestmark = GROUPED
@@ -42,6 +44,18 @@ def ada(sshd: Sshd, run_cli: RunCli) -> Console:
 @pytest.fixture
 def bob(sshd: Sshd, run_cli: RunCli, ada: Console) -> Console:
     return sshd.console(run_cli, sshd.bob, ada.ledger)
+
+
+def test_checkpoints_lie_on_this_machine(ada: Console, tmp_path: Path) -> None:
+    """They and the verifier key are read here, whatever lies there and whatever they are called."""
+    key = make(str(tmp_path / "key"))
+    with gpuledger.open(ada.ledger) as opened:
+        tree = opened.tree()
+    checkpoint = Checkpoint(tree.origin, tree.size, tree.root)
+    (tmp_path / "monday+tuesday").write_text(signed(checkpoint, key))
+    (tmp_path / "team.vkey").write_text(verifier_of(key, tree.origin).text())
+    said = ada.says("audit verify --against monday+tuesday --signed-by team.vkey")
+    assert said.startswith(f"consistent, and extends the checkpoint of {tree.size} events")
 
 
 def test_the_actor_is_the_user_of_that_machine(sshd: Sshd, ada: Console, bob: Console) -> None:
