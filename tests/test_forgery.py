@@ -65,10 +65,28 @@ def test_a_kept_tile_does_not_hide_a_rewritten_event(
     forging.rehash_from(copy, 2)
     ours(copy, "allocate", "more", "1")
     files["tuesday"].write_text(ours(copy, "audit", "checkpoint"))
-    files["since"].write_text(ours(copy, "audit", "prove", "--from", str(files["monday"])))
+    assert ours(copy, "audit", "prove", "--from", str(files["monday"]), code=2) == ""
+    with Ledger(str(copy)) as book:
+        path = tuple(book.proof(book.tree(), TILE, consistency=True))
+    proof = Proof(TILE, path, files["tuesday"].read_text(), consistency=True)
+    files["since"].write_text(proof.text())
     names = (str(files[name]) for name in ("since", "monday", "tuesday"))
     found = ours(copy, "audit", "check", *names, "--signed-by", str(files["key"]), code=1)
     assert found == "the proof does not lead from one checkpoint to the other\n"
+
+
+@pytest.mark.parametrize("size", [0, TILE + 1, TILE])
+def test_nothing_is_proved_from_what_the_log_does_not_extend(
+    told: Path, tmp_path: Path, run_cli: RunCli, size: int
+) -> None:
+    """A checkpoint of nothing, of more than there is, or of another past is refused."""
+    key = make(str(tmp_path / "key"))
+    with Ledger(str(told)) as book:
+        old = Checkpoint(book.tree().origin, size, bytes(32))
+    (tmp_path / "old").write_text(signed(old, key))
+    done = run_cli("--ledger", told, "audit", "prove", "--from", "old", "--key-file", "key")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("gpuledger: --from cannot be 'old'; give a checkpoint ")
 
 
 def test_a_forged_tile_is_not_signed(told: Path, copy: Path) -> None:

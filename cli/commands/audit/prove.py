@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
+from ....ledger import merkle
 from ....ledger.checkpoint import Checkpoint, Proof
 from ....replay.errors import BadRequest
 from ...anchoring import checkpoint_file
@@ -13,6 +16,9 @@ from ...keyfile import signed, signing_key
 from ...options import define, whole
 from ...session import Session
 from ...trust import signing_option
+
+if TYPE_CHECKING:
+    from ....proofs import Tree
 
 EXAMPLES = """
 gpuledger audit prove 4711 > 4711.tlog-proof            that event 4711 is in the log
@@ -33,11 +39,11 @@ def command(session: Session, *, seq: int | None, file: str | None, key_file: st
     with session.ledger() as ledger:
         tree = ledger.tree()
         checkpoint = Checkpoint(tree.origin, tree.size, tree.root)
-        if old is not None and old.origin != checkpoint.origin:
-            raise BadRequest("--from", file, f"a checkpoint of {checkpoint.origin}")
-        number = old.size if old is not None else (seq or 0) - tree.first + 1
+        number = _number(tree, seq or 0) if old is None else _size(checkpoint, old, file)
         path = ledger.proof(tree, number, consistency=old is not None)
         session.notices(ledger)
+    if old is not None:
+        _see_that_it_extends(checkpoint, old, path, file)
     text = signed(checkpoint, key)
     proof = Proof(number - (old is None), tuple(path), text, old is not None)
     if session.json:
@@ -46,3 +52,30 @@ def command(session: Session, *, seq: int | None, file: str | None, key_file: st
         session.document({"kind": kind, "number": proof.number, "path": told, "checkpoint": text})
     else:
         session.say(proof.text().removesuffix("\n"))
+
+
+def _number(tree: Tree, seq: int) -> int:
+    """Which leaf an event is, the first being 1. Raises BadRequest where it is none."""
+    number = seq - tree.first + 1
+    if not 1 <= number <= tree.size:
+        last = tree.first + tree.size - 1
+        raise BadRequest("the number of an event", str(seq), f"{tree.first} to {last}")
+    return number
+
+
+def _size(now: Checkpoint, old: Checkpoint, file: str | None) -> int:
+    """The older checkpoint's size. Raises BadRequest where it is of another tree, or of more."""
+    if old.origin != now.origin:
+        raise BadRequest("--from", file, f"a checkpoint of {now.origin}")
+    if not 1 <= old.size <= now.size:
+        raise BadRequest("--from", file, f"a checkpoint of 1 to {now.size} events")
+    return old.size
+
+
+def _see_that_it_extends(
+    now: Checkpoint, old: Checkpoint, path: Sequence[bytes], file: str | None
+) -> None:
+    """Raise BadRequest where the log is not what the older checkpoint was made from."""
+    if not merkle.extends((old.size, old.root), (now.size, now.root), path):
+        extended = "a checkpoint that the log extends, as gpuledger audit verify --against tells"
+        raise BadRequest("--from", file, extended)
