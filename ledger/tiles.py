@@ -65,7 +65,7 @@ def leaves(
         if len(hashes) < count:
             raise BrokenChain("", "an event is missing below it", seqs[every.index(None)])
     if not (set(map(type, hashes)) <= {bytes} and set(map(len, hashes)) <= {32}):
-        wrong = next(seq for seq, one in found.items() if not _is_hash(one))
+        wrong = next(seq for seq, one in zip(seqs, hashes, strict=True) if not _is_hash(one))
         raise BrokenChain("", MISTYPED, wrong)
     return hashes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 import forging
 from conftest import RunCli
+from gapping import punch
 from gpuledger.cli.keyfile import make, signed
 from gpuledger.handle import Ledger
 from gpuledger.ledger.checkpoint import Checkpoint, Proof
@@ -202,3 +204,29 @@ def test_what_is_no_event_is_called_so(
 def anchor(of: Checkpoint) -> Anchor:
     """The checkpoint as the verifier takes it."""
     return Anchor(of.origin, of.size, of.root)
+
+
+@pytest.mark.parametrize("harm", ["zz", "00", "\N{SUPERSCRIPT TWO}" * 64, "0" * 63 + " "])
+def test_what_is_no_hash_of_a_lost_event(tmp_path: Path, run_cli: RunCli, harm: str) -> None:
+    """It is not known then, and the tree begins anew behind the gap, where proofs begin as well."""
+    path = tmp_path / "ledger.db"
+    with ledger(path) as book:
+        for at in range(5):
+            book.allocate(f"t{at}", 1)
+    punch(path, (3, 4))
+    record = forging.rows(path)[-1]
+    told = {**json.loads(record.data), "known": [{"seq": 3, "hash": harm}]}
+    mended = record._replace(data=forging.spelled(told)).hashed()
+    with forging.unguarded(path) as connection:
+        change = "UPDATE events SET data = ?, hash = ? WHERE seq = ?"
+        connection.execute(change, (mended.data, mended.hash, mended.seq))
+    make(str(tmp_path / "key"))
+    with Ledger(str(path)) as book:
+        tree = book.tree()
+    assert (tree.first, tree.size) == (5, 3)
+    assert tree.root == plain_root([row.hash for row in forging.rows(path)[-3:]])
+    for seq, code in ((4, 2), (5, 0), (7, 0), (8, 2)):
+        prove = ("audit", "prove", str(seq), "--key-file", "key")
+        done = run_cli("--ledger", path, *prove)
+        assert done.returncode == code
+        assert ("give 5 to 7" in done.stderr) == (code == 2)
