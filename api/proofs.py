@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+import re
+from typing import NamedTuple
 
 from gpuledger.ledger import checkpoint, merkle
 from gpuledger.ledger.errors import BrokenChain, HeadMoved
@@ -18,8 +18,7 @@ from gpuledger.replay.errors import BadRequest
 from gpuledger.replay.fold import decode
 from gpuledger.replay.state import State
 
-if TYPE_CHECKING:
-    from gpuledger.replay.piece import Loss
+_HASH = re.compile("[0-9a-fA-F]{64}")
 
 
 class Tree(NamedTuple):
@@ -46,36 +45,49 @@ class Proofs:
         raise NotImplementedError
 
     def tree(self) -> Tree:
-        """The tree over the log, made from the events' hashes alone, since it is to be signed.
+        """The tree over the log, made from its events alone and from no cache, since it is signed.
 
         Raises BrokenChain where an event is missing that no gap names, HeadMoved where another
         ledger was put in place meanwhile.
         """
-        found = gaps.losses(self.state().pieces)
-        known = self._known(found)
-        first = gaps.tree_start(found, known)
+        self.state()  # for what it notices, which is told beside the tree
         origin = checkpoint.origin_of(self.ledger_id())
-
-        def read(start: int, count: int) -> list[bytes]:
-            return self.log.reading(lambda db: leaves(db, first - 1 + start, count, known))
-
         head = self.log.head()
+        first, known = 1, dict[int, bytes]()
+        try:
+            fetch = self._subtrees(head.seq, first, known)
+        except BrokenChain:
+            first, known = self._behind_gaps(head.seq)
+            fetch = self._subtrees(head.seq, first, known)
         size = head.seq - first + 1
-        fetch = merkle.over(read, size)
         if size < 1 or fetch(0, size - 1, 1) != [head.hash]:  # each hash covers all before it
             raise HeadMoved(head.seq, self.log.head().seq)
         root = merkle.root(fetch, size)
         return Tree(origin if first == 1 else f"{origin}/{first}", size, root, first, fetch)
 
-    def _known(self, found: Sequence[Loss]) -> dict[int, bytes]:
-        """The hashes of lost events that the log tells where it names its gaps."""
-        known: dict[int, bytes] = {}
-        for seq in {gap.recorded for gap in found if gap.recorded is not None}:
-            for event in self.log.read(seq - 1, seq):
-                told: GapRecorded = decode(event)
-                known.update((one.seq, _hash(one.hash)) for one in told.known)
-                known.update((gap.last, _hash(gap.after)) for gap in told.gaps)
-        return {seq: hashed for seq, hashed in known.items() if len(hashed) == 32}
+    def _subtrees(self, last: int, first: int, known: dict[int, bytes]) -> merkle.Fetch:
+        """The tree over the events `first` to `last`. Raises BrokenChain."""
+
+        def read(start: int, count: int) -> list[bytes]:
+            return self.log.reading(lambda db: leaves(db, first - 1 + start, count, known))
+
+        return merkle.over(read, last - first + 1)
+
+    def _behind_gaps(self, last: int) -> tuple[int, dict[int, bytes]]:
+        """The first leaf's seq, and hashes of lost events, as the log tells where it names gaps."""
+        holes, records, before = list[tuple[int, int]](), list[GapRecorded](), 0
+        for event in self.log.read(0, last):
+            if event.seq != before + 1:
+                holes.append((before + 1, event.seq - 1))
+            if event.kind == GapRecorded.KIND:
+                records.append(decode(event))
+            before = event.seq
+        named = {(gap.first, gap.last) for record in records for gap in record.gaps}
+        for hole in holes:
+            if hole not in named:
+                raise BrokenChain(self.log.path, "it is missing, and no gap names it", hole[0])
+        known = _known(records)
+        return gaps.tree_start(holes, known), known
 
     def proof(self, tree: Tree, number: int, *, consistency: bool = False) -> list[bytes]:
         """What proves that leaf `number` (the first is 1) is in the tree, or that this extends the
@@ -110,9 +122,8 @@ class Proofs:
             return noted.ledger.hex()
 
 
-def _hash(told: str) -> bytes:
-    """A hash told in hex; nothing where it is none, as in an event that somebody forged."""
-    try:
-        return bytes.fromhex(told)
-    except ValueError:
-        return b""
+def _known(records: list[GapRecorded]) -> dict[int, bytes]:
+    """The hashes of lost events that these tell; what is no hash is not known."""
+    told = [(one.seq, one.hash) for record in records for one in record.known]
+    told += [(gap.last, gap.after) for record in records for gap in record.gaps]
+    return {seq: bytes.fromhex(one) for seq, one in told if _HASH.fullmatch(one)}

@@ -7,7 +7,7 @@ servers may have been others. All of that is in doubt from there on, until evide
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, MutableMapping, Sequence
+from collections.abc import Container, Iterable, MutableMapping
 
 import msgspec
 
@@ -90,10 +90,11 @@ def note_record(pieces: Pieces, seq: int, gaps: Iterable[Gap]) -> tuple[str, ...
     return (GAPS,)
 
 
-def tree_start(gaps: Sequence[Loss], known: Container[int]) -> int:
-    """The seq of the first leaf of the log's tree: behind the last gap not all of whose hashes
-    are known.
+def tree_start(gaps: Iterable[tuple[int, int]], known: Container[int]) -> int:
+    """The seq of the first leaf of the log's tree: behind the last gap, from one seq to another,
+    not all of whose hashes are known.
     """
-    whole = (all(seq in known for seq in range(gap.first, gap.last + 1)) for gap in gaps)
-    starts = (gap.last + 1 for gap, told in zip(gaps, whole, strict=True) if not told)
+    starts = (
+        last + 1 for first, last in gaps if not all(seq in known for seq in range(first, last + 1))
+    )
     return max(starts, default=1)

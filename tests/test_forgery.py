@@ -18,6 +18,7 @@ from gpuledger.ledger.checkpoint import Checkpoint, Proof
 from gpuledger.ledger.errors import BrokenChain, HeadMoved
 from gpuledger.ledger.tiles import digest
 from gpuledger.replay.checked_tree import Anchor
+from gpuledger.replay.piece import GAPS, GapsPiece, Loss
 from plain_tree import plain_root
 from small_pools import ledger
 
@@ -109,6 +110,16 @@ def proofs(path: Path) -> list[list[bytes]]:
         wanted = [(number, kind) for number in (1, 128, 200, TILE) for kind in (False, True)]
         made = [book.proof(tree, number, consistency=kind) for number, kind in wanted]
     return [[tree.root], *made]
+
+
+def test_a_forged_snapshot_is_not_signed(told: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pieces that tell of a gap, where no event is missing, make no tree begin behind it."""
+    honest = proofs(told)
+    with Ledger(str(told)) as book:
+        state = book.state()
+        state.pieces[GAPS] = GapsPiece((Loss(1, 100, 0, 0, recorded=7),))
+        monkeypatch.setattr(Ledger, "state", lambda *_: state)
+    assert proofs(told) == honest
 
 
 @pytest.mark.parametrize("consistency", [False, True])
@@ -230,3 +241,27 @@ def test_what_is_no_hash_of_a_lost_event(tmp_path: Path, run_cli: RunCli, harm: 
         done = run_cli("--ledger", path, *prove)
         assert done.returncode == code
         assert ("give 5 to 7" in done.stderr) == (code == 2)
+
+
+def test_the_tree_goes_on_where_all_that_is_lost_is_known(tmp_path: Path) -> None:
+    """Over a gap of one event, whose hash the next one names, and as the verifier makes it."""
+    path = tmp_path / "ledger.db"
+    with ledger(path) as book:
+        for at in range(5):
+            book.allocate(f"t{at}", 1)
+    hashes = [row.hash for row in forging.rows(path)]
+    punch(path, (3,))
+    hashes.append(forging.rows(path)[-1].hash)
+    with Ledger(str(path)) as book:
+        tree = book.tree()
+        assert (tree.first, tree.root) == (1, plain_root(hashes))
+        assert book.verify(None, [Anchor(tree.origin, tree.size, tree.root)]).anchored
+
+
+def test_nothing_is_signed_where_an_event_is_missing(copy: Path) -> None:
+    """A hole that no gap names: the first seq that is missing is told."""
+    with forging.unguarded(copy) as connection:
+        connection.execute("DELETE FROM events WHERE seq = 77")
+    with Ledger(str(copy)) as book, pytest.raises(BrokenChain) as caught:
+        book.tree()
+    assert caught.value.seq == 77
