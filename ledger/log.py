@@ -3,7 +3,7 @@
 Inside a turn the lock and the transaction are held and `head` is fixed but for what the
 turn itself appends; what stores write on `connection` commits with the events or not at
 all. The embedded log never conflicts inside a turn; a replicated one may raise HeadMoved,
-and its caller folds, decides and tries again.
+and its caller would have to fold, decide and try again.
 """
 
 from __future__ import annotations

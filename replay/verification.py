@@ -1,8 +1,9 @@
 """Verification: everything recomputed, nothing believed.
 
-The verifier shares only constants with the writer: it has an encoder of its own on the
-standard library, and a bookkeeping of its own for who holds what. Problems are values, so
-one bad record never hides the rest. It reads in runs up to a fixed head.
+Encoder, hashes, tree and the count of who holds what are the verifier's own, on the standard
+library. What the events amount to it computes with the writer's fold, which
+`docs/verify_ledger.py` is held against. Problems are values, so one bad record never hides
+the rest. It reads in runs up to a fixed head.
 """
 
 from __future__ import annotations
