@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 from gpuledger.mirrors import Mirrors
 from gpuledger.replay import request as requests
-from gpuledger.replay.actor import Actor
-from gpuledger.replay.allocator import Allocator
 from gpuledger.replay.batch import Recorded
 from gpuledger.replay.facts import Placed, Pool
 
@@ -21,13 +19,6 @@ if TYPE_CHECKING:
 
 class Upkeep(Mirrors):
     """Reset, the pool, drains, imports, rebuilding. Each is one turn."""
-
-    _allocator: Allocator
-
-    @property
-    def actor(self) -> Actor:
-        """Who acts."""
-        raise NotImplementedError
 
     def reset(self, reason: str | None = None) -> Recorded:
         """End every allocation; for admins. Raises Refused, ReasonNeeded."""

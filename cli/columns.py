@@ -17,6 +17,7 @@ from .width import clipped, display_width, padded
 
 MOST_WIDTH = 1_000
 SEPARATOR = "|"
+OPTION = "-o"
 
 
 class Field(msgspec.Struct, frozen=True, gc=False):
@@ -32,7 +33,7 @@ class Field(msgspec.Struct, frozen=True, gc=False):
     left: bool | None = None
 
 
-def choose(text: str, known: Sequence[str], *, option: str = "-o") -> tuple[Field, ...]:
+def choose(text: str, known: Sequence[str]) -> tuple[Field, ...]:
     """The fields that a list names, in its order. Raises BadRequest."""
     places = {name.lower(): at for at, name in enumerate(known)}
     fields: list[Field] = []
@@ -40,14 +41,9 @@ def choose(text: str, known: Sequence[str], *, option: str = "-o") -> tuple[Fiel
         name, percent, width = part.strip().partition("%")
         at = places.get(name.strip().lower())
         if at is None:
-            raise BadRequest(option, part.strip(), f"some of {', '.join(known)}")
-        fields.append(_field(known[at], at, width if percent else None, option))
+            raise BadRequest(OPTION, part.strip(), f"some of {', '.join(known)}")
+        fields.append(_field(known[at], at, width if percent else None))
     return tuple(fields)
-
-
-def all_fields(known: Sequence[str]) -> tuple[Field, ...]:
-    """Every known field, as wide as it comes."""
-    return tuple(Field(name, at) for at, name in enumerate(known))
 
 
 def parsable_lines(
@@ -90,13 +86,13 @@ def _stands_right(field: Field, right: frozenset[str]) -> bool:
     return field.name in right if field.left is None else not field.left
 
 
-def _field(name: str, at: int, width: str | None, option: str) -> Field:
+def _field(name: str, at: int, width: str | None) -> Field:
     if width is None:
         return Field(name, at)
     digits = width.removeprefix("-")
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 4):
-        raise BadRequest(option, f"{name}%{width}", f"a width such as {name}%20 or {name}%-20")
+        raise BadRequest(OPTION, f"{name}%{width}", f"a width such as {name}%20 or {name}%-20")
     places = int(digits)
     if not 1 <= places <= MOST_WIDTH:
-        raise BadRequest(option, f"{name}%{width}", f"a width from 1 to {MOST_WIDTH}")
+        raise BadRequest(OPTION, f"{name}%{width}", f"a width from 1 to {MOST_WIDTH}")
     return Field(name, at, places, width.startswith("-"))

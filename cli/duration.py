@@ -26,13 +26,13 @@ _PART = re.compile(r"([0-9]{1,12})([a-z]+)")
 _CLOCK = re.compile(r"(?:([0-9]{1,6})-)?([0-9]{1,8})(?::([0-9]{2}))?(?::([0-9]{2}))?")
 
 
-def parse_duration(text: str, *, field: str = "duration", least_s: int = 1) -> int:
+def parse_duration(text: str, *, field: str = "duration") -> int:
     """The seconds that a text means. Raises BadRequest."""
     told = text.strip(" ").lower()
     seconds = units_s(told)
     if seconds is None:
         seconds = _clock_s(told)
-    if seconds is None or not least_s <= seconds <= MOST_S:
+    if seconds is None or not 1 <= seconds <= MOST_S:
         raise BadRequest(field, text, DURATION_RULE)
     return seconds
 

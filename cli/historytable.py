@@ -72,7 +72,6 @@ USUAL = "id,task,user,project,servers,cpus,start,end,elapsed,state"
 
 RIGHT = frozenset({"id", "JobID", "gpus", "cpus", "elapsed"})
 
-States = frozenset[str]
 STATES = {
     "running": "running",
     "r": "running",

@@ -111,9 +111,9 @@ def user_path() -> str:
     return os.path.join(folder, USER_FILE)
 
 
-def machine_path(machine: Machine = HERE) -> str:
+def machine_path() -> str:
     """The machine's own ledger, which `init --group` makes."""
-    return machine.at(MACHINE)
+    return HERE.at(MACHINE)
 
 
 def _candidates(machine: Machine, notices: list[Notice]) -> Iterator[Location]:

@@ -174,7 +174,6 @@ def define(
     *,
     examples: str,
     csv: bool = False,
-    hidden: bool = False,
     here: bool = False,
     runs: bool = False,
 ) -> Callable[[Function], Command]:
@@ -209,7 +208,6 @@ def define(
             callback=run,
             params=[*params, *shared(csv=csv)],
             help=function.__doc__,
-            hidden=hidden,
             add_help_option=False,
             context_settings={**SETTINGS, "allow_interspersed_args": not runs},
         )

@@ -40,7 +40,6 @@ class PoolFile(msgspec.Struct, frozen=True, gc=False):
 
     pool: Pool
     limits_given: bool = False
-    admins_given: bool = False
     projects_given: bool = False
     members_given: bool = False
 
@@ -78,7 +77,7 @@ def parse(
     admins = _admins(file, resolve_user, resolve_group)
     return PoolFile(
         Pool(tuple(servers), limits, admins, projects, members),
-        *(table in file.root for table in ("limits", "admins", "project", "user")),
+        *(table in file.root for table in ("limits", "project", "user")),
     )
 
 

@@ -19,7 +19,7 @@ from .errors import (
     StorageFailed,
 )
 
-PERM, BUSY, LOCKED, READONLY, IOERR, CORRUPT = 3, 5, 6, 8, 10, 11
+PERM, BUSY, LOCKED, READONLY, IOERR = 3, 5, 6, 8, 10
 FULL, CANTOPEN, PROTOCOL, NOTADB = 13, 14, 15, 26
 
 

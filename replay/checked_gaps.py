@@ -9,14 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..ledger.errors import GpuledgerError
 from .checked_reading import Checked
 from .gap import Hole
-
-if TYPE_CHECKING:
-    pass
 
 STEP = 50_000
 """Seqs that one read transaction goes over."""

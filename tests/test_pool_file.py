@@ -80,14 +80,16 @@ def test_the_template_is_sound() -> None:
 
 
 def test_a_file_says_what_it_leaves_out() -> None:
-    """Tables that are absent are told apart from empty ones, so that applying changes no admins."""
+    """Tables that are absent are told apart from empty ones, so that applying changes no limits."""
 
-    def given_in(text: str) -> tuple[bool, bool]:
+    def given_in(text: str) -> tuple[bool, bool, bool]:
         file = poolfile.parse(text, path="p", resolve_user=USERS.get, resolve_group=GROUPS.get)
-        return file.limits_given, file.admins_given
+        return file.limits_given, file.projects_given, file.members_given
 
-    assert given_in(SERVER) == (False, False)
-    assert given_in(SERVER + "[limits]\n[admins]\n") == (True, True)
+    assert given_in(SERVER) == (False, False, False)
+    assert given_in(SERVER + "[limits]\n[admins]\n") == (True, False, False)
+    assert given_in(SERVER + "[[project]]\nname = 'vision'\n") == (False, True, False)
+    assert given_in(SERVER + "[[user]]\nname = 'ada'\n") == (False, False, True)
 
 
 def test_windows_line_ends_and_a_byte_order_mark_are_fine() -> None:
