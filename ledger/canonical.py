@@ -70,15 +70,6 @@ def event_bytes(  # noqa: PLR0917 (the order of what is hashed)
     return _encode_plain([1, seq, at, kind, version, actor, key, _Raw(data), prev.hex()])
 
 
-def check_text(text: str) -> str:
-    """Return `text`; raise NotCanonical where it holds a lone surrogate."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise NotCanonical("a lone surrogate in a text", text) from None
-    return text
-
-
 def check_integer(number: int) -> int:
     """Return `number`; raise NotCanonical where it lies beyond ±(2⁵³ − 1)."""
     if not -MAX_INTEGER <= number <= MAX_INTEGER:

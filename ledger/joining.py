@@ -16,7 +16,6 @@ import msgspec
 
 from .chain import head_of
 from .event import START, Event, Head
-from .source import Source, ascending
 
 Hole = tuple[int, int, bytes, bytes]
 """The first and last seq that are lost, the hash before, and the hash of the last."""
@@ -47,19 +46,18 @@ class _Branch:
 class Joining:
     """The join of `sources`: iterate `events` once, then ask for the rest.
 
+    Each source tells its events in the order of their seqs.
     `head` is where the history ends, `forks` where others were left, `beyond` the greatest seq
     that any source holds, and `unlinked` how many events link to nothing in the history. Each of
     `holes` is a stretch of seqs that an event of a source names as lost.
     """
 
-    def __init__(
-        self, sources: Iterable[Iterable[Event] | Source], holes: Iterable[Hole] = ()
-    ) -> None:
+    def __init__(self, sources: Iterable[Iterable[Event]], holes: Iterable[Hole] = ()) -> None:
         self.head = START
         self.forks: list[Fork] = []
         self.beyond = 0
         self.unlinked = 0
-        self._sources = [ascending(one) if isinstance(one, Source) else one for one in sources]
+        self._sources = tuple(sources)
         self._holes = tuple(holes)
         self._branches: list[_Branch] = [_Branch(START, [])]
         self._ended: list[_Branch] = []

@@ -12,7 +12,7 @@ import heapq
 import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import groupby, pairwise
 from typing import BinaryIO, Literal
 
@@ -166,11 +166,6 @@ def source_at(path: str) -> Source:
     raise NotALedger(path, "neither a ledger nor an export" if start else "an empty file")
 
 
-def events_of(path: str) -> Iterator[Event]:
-    """Each event of the source at `path` that proves itself; see `Source` for the counts."""
-    return source_at(path).events()
-
-
 def proves_itself(event: Event) -> bool:
     """Say whether the event can be in a chain and has its own hash."""
     return 1 <= event.seq <= MAX_INTEGER and len(event.prev) == 32 and has_own_hash(event)
@@ -242,15 +237,3 @@ def _seq(event: Event) -> int:
 
 def _first_seq(name: str) -> str:
     return name.split("-", 1)[0]
-
-
-def ascending(source: Source) -> Iterable[Event]:
-    """The events of `source` in the order of their seqs: held in memory only where they are
-    told in another order.
-    """
-    before = 0
-    for event in source.events() if source.kind != "ledger" else ():
-        if event.seq < before:
-            return sorted(source.events(), key=_seq)
-        before = event.seq
-    return source.events()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from gpuledger.ledger.chain import head_of, links
 from gpuledger.ledger.creation import create
-from gpuledger.ledger.event import Draft, Event
+from gpuledger.ledger.event import START, Draft, Event
 from gpuledger.ledger.sqlite_log import SqliteLog
 
 ID = "c0ffee" + "00" * 13
@@ -36,6 +37,17 @@ def a_log(path: Path, events: int = 0) -> SqliteLog:
             for number in range(events):
                 turn.append(draft(number), turn.head)
     return log
+
+
+def first_break(events: Iterable[Event]) -> tuple[int, str] | None:
+    """Place and reason of the first event that does not link to the one before, from seq 1 on."""
+    head = START
+    for place, event in enumerate(events, 1):
+        why = links(event, head)
+        if why is not None:
+            return place, why
+        head = head_of(event)
+    return None
 
 
 def tell(log: SqliteLog, number: int = 0, *, key: str | None = None) -> Event:

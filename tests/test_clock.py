@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 import forging
 from chosen_times import Clock, as_actor, ledger_from, us
 from gpuledger.handle import Ledger, init
-from gpuledger.ledger.clock import at_least
 from gpuledger.replay import request as requests
 from gpuledger.replay.errors import BadRequest, Refused
 from gpuledger.replay.facts import Asked
@@ -122,12 +121,6 @@ def test_a_first_event_in_the_past(ledger_path: Path) -> None:
     true = clock_of(first)
     assert true is not None
     assert true > first.at
-
-
-@given(st.integers(), st.integers())
-def test_the_later_of_two_times(now: int, last: int) -> None:
-    """An event's time is the clock's, and never less than that of the event before."""
-    assert at_least(now, last) == max(now, last)
 
 
 @settings(max_examples=20)

@@ -14,12 +14,10 @@ from pathlib import Path
 import pytest
 
 from gpuledger.ledger import row
-from gpuledger.ledger.chain import first_break
 from gpuledger.ledger.errors import LockTimeout
-from gpuledger.ledger.event import START
 from gpuledger.ledger.private_copy import PrivateCopy
 from gpuledger.ledger.sqlite_log import SqliteLog
-from plain_log import a_log, draft, tell
+from plain_log import a_log, draft, first_break, tell
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork"),
@@ -68,7 +66,7 @@ def test_parent_and_children_append_in_turn(ledger_path: Path) -> None:
     codes = [ended_well(pid) for pid in children]
     assert all(codes)
     assert log.head().seq == 4 + 7 * 20
-    assert first_break(log.read(0), START) is None
+    assert first_break(log.read(0)) is None
     log.close()
 
 
@@ -184,7 +182,7 @@ def test_a_fork_waits_for_the_turn_of_another_thread(ledger_path: Path) -> None:
         stop.set()
         for thread in threads:
             thread.join()
-    assert first_break(log.read(0), START) is None
+    assert first_break(log.read(0)) is None
     log.close()
 
 

@@ -13,11 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from gpuledger.ledger.chain import first_break
-from gpuledger.ledger.event import START
 from gpuledger.ledger.lock import LedgerLock
 from gpuledger.ledger.sqlite_log import SqliteLog
-from plain_log import a_log, child, draft, go_on, said, tell
+from plain_log import a_log, child, draft, first_break, go_on, said, tell
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
 
@@ -67,7 +65,7 @@ def test_struck_at_random_moments(
     assert int(ended.stdout) > times // 10
     record_property("turns struck", f"{int(ended.stdout)} of {times}")
     log = SqliteLog(str(ledger_path))
-    assert first_break(log.read(0), START) is None
+    assert first_break(log.read(0)) is None
     log.close()
 
 
@@ -123,7 +121,7 @@ def test_killed_at_random(ledger_path: Path, full: bool, rng_seed: int) -> None:
         log = SqliteLog(str(ledger_path))
         with log.turn(0.0) as turn:
             assert turn.head.seq >= acknowledged
-        assert first_break(log.read(0), START) is None
+        assert first_break(log.read(0)) is None
         log.close()
 
 

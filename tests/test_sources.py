@@ -17,8 +17,10 @@ from gpuledger.ledger.cloudevent import to_line
 from gpuledger.ledger.errors import LedgerMissing, NotALedger
 from gpuledger.ledger.event import Event
 from gpuledger.ledger.joining import Joining
-from gpuledger.ledger.source import ascending, events_of, source_at
+from gpuledger.ledger.source import source_at
+from gpuledger.recovery import restore
 from plain_log import ID, a_log, draft, tell
+from small_pools import ADA, ROOT, ledger
 
 Made = list[Event]
 
@@ -68,7 +70,7 @@ def test_each_kind_tells_the_same(
     assert list(dict.fromkeys(found)) == made
     assert (source.skipped, source.ledger) == (0, ID)
     if path.is_dir():
-        assert list(events_of(str(path / ID))) == found
+        assert list(source_at(str(path / ID)).events()) == found
 
 
 def test_a_ledger_is_read_and_left_as_it_lies(made: Made, ledger_path: Path) -> None:
@@ -89,7 +91,7 @@ def test_a_copy_with_its_wal(ledger_path: Path, tmp_path: Path) -> None:
     for suffix in ("", "-wal"):
         shutil.copyfile(f"{ledger_path}{suffix}", tmp_path / f"copy.db{suffix}")
     log.close()
-    assert [event.seq for event in events_of(str(tmp_path / "copy.db"))] == [1, 2]
+    assert [event.seq for event in source_at(str(tmp_path / "copy.db")).events()] == [1, 2]
     assert not (tmp_path / "copy.db-shm").exists()
 
 
@@ -151,10 +153,10 @@ def test_what_is_no_source(ledger_path: Path, tmp_path: Path) -> None:
         connection.execute("DROP VIEW IF EXISTS events_readable")
         connection.execute("CREATE VIEW events AS SELECT * FROM hidden")
     with pytest.raises(NotALedger):
-        list(events_of(str(ledger_path)))
+        list(source_at(str(ledger_path)).events())
     sqlite3.connect(tmp_path / "other.db").execute("CREATE TABLE t (a)")
     with pytest.raises(NotALedger):
-        list(events_of(str(tmp_path / "other.db")))
+        list(source_at(str(tmp_path / "other.db")).events())
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
@@ -242,13 +244,15 @@ def test_over_a_hole_that_is_named(made: Made) -> None:
     assert list(first.events()) == made[3:]
 
 
-def test_a_shuffled_export_is_put_in_order(made: Made, tmp_path: Path) -> None:
-    """Two exports one after the other, the later first, are read in the order of their seqs."""
-    path = tmp_path / "events.jsonl"
-    as_export(path, made[15:] + made[:15])
-    assert list(ascending(source_at(str(path)))) == made
-    as_mirror(tmp_path / "mirror", made)
-    found, _ = joined(
-        *(list(ascending(source_at(str(one)))) for one in (path, tmp_path / "mirror"))
-    )
-    assert found == made
+def test_a_shuffled_export_is_put_in_order(ledger_path: Path, tmp_path: Path) -> None:
+    """Two exports one after the other, the later first, are restored in the order of their seqs."""
+    with ledger(ledger_path, actor=ADA) as book:
+        for task in "abcd":
+            book.allocate(task, 1)
+        told, name = list(book.log.read(0)), book.ledger_id()
+    whole = [to_line(event, name) + b"\n" for event in told]
+    (tmp_path / "both.jsonl").write_bytes(b"".join(whole[3:] + whole[:2]))
+    (tmp_path / "other.jsonl").write_bytes(b"".join(whole[:3]))
+    sources = [tmp_path / "both.jsonl", tmp_path / "other.jsonl"]
+    made = restore(tmp_path / "n.db", sources, actor=ROOT)
+    assert (made.restored, made.unlinked) == (head_of(told[-1]), 0)

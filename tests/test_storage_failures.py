@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from gpuledger.ledger.chain import first_break
 from gpuledger.ledger.errors import (
     BrokenChain,
     Damaged,
@@ -23,10 +22,9 @@ from gpuledger.ledger.errors import (
     NotPermitted,
     StorageFailed,
 )
-from gpuledger.ledger.event import START
 from gpuledger.ledger.failure import translate
 from gpuledger.ledger.sqlite_log import SqliteLog
-from plain_log import a_log, draft, tell
+from plain_log import a_log, draft, first_break, tell
 
 FAILING = Path(__file__).with_name("log_failing.py")
 
@@ -209,7 +207,7 @@ def test_a_disk_that_fails(ledger_path: Path, inject: str, full: bool) -> None:
     assert acknowledged == sorted(acknowledged)
     log = SqliteLog(str(ledger_path))
     events = list(log.read(0))
-    assert first_break(events, START) is None
+    assert first_break(events) is None
     assert set(acknowledged) <= {event.seq for event in events}
     assert len(events) - 4 <= len(told)
     tell(log)
