@@ -13,7 +13,7 @@ from .catalogue import AllocationGranted, RequestQueued
 from .errors import NoSuchProject, NoSuchServer, NotWaiting, TaskInUse
 from .facts import Placed, Record, Share, identity
 from .fit import candidates, exact, find_place, holders, momentary_reason, possible
-from .hosts import on_host
+from .hosts import known, on_host
 from .limit import Breach, Wish, breach, given_lease
 from .line import serve
 from .piece import WaitingPiece
@@ -50,7 +50,7 @@ def decide_allocate(
     name, and NotWaiting where the request waits no longer.
     """
     request = _located(state, request)
-    _known(state, request.on)
+    known(state, request.on)
     holder = _holder(state, request, actor)
     _name_is_free(state, request, holder)
     reason, broken = _standing(state, request, holder, now_us)
@@ -140,17 +140,6 @@ def _located(state: State, request: AllocateRequest) -> AllocateRequest:
     return msgspec.structs.replace(request, on=on)
 
 
-def _known(state: State, on: tuple[Placed, ...]) -> None:
-    for one in on:
-        server = state.server(one.server)
-        if server is None:
-            raise NoSuchServer(one.server, state.pool.servers)
-        for gpu in one.gpus or ():
-            if server.position(gpu) < 0:
-                known = tuple(str(card.index) for card in server.facts.gpus)
-                raise NoSuchServer(one.server, known, gpu)
-
-
 def _name_is_free(state: State, request: AllocateRequest, holder: Holder) -> None:
     task, docket = request.asked.task, state.docket
     for number in state.named(holder.owner, task):
@@ -190,8 +179,8 @@ def _in_turn(
             state.pool.priority(holder.project), request.on,
         )  # fmt: skip
     line = [*state.docket.ahead_of(piece), piece]
-    known = alone if number is None else None
-    return serve(state, line, now_us, known).get(piece.id)
+    sure = alone if number is None else None
+    return serve(state, line, now_us, sure).get(piece.id)
 
 
 def _refusal(

@@ -15,6 +15,7 @@ import msgspec
 
 from .fit import exact, find_place, usable
 from .foresight import NEVER, Blocked, Shares
+from .hosts import absent
 from .limit import Wish, breach, given_lease
 from .piece import AllocationPiece, WaitingPiece
 from .request import AllocateRequest
@@ -269,11 +270,7 @@ def request_of(piece: WaitingPiece) -> AllocateRequest:
 
 def _there(state: State, request: AllocateRequest) -> bool:
     """Whether the servers and GPUs that it names are there."""
-    for place in request.on:
-        server = state.server(place.server)
-        if server is None or any(server.position(gpu) < 0 for gpu in place.gpus or ()):
-            return False
-    return True
+    return absent(state, request.on) is None
 
 
 def wish_of(state: State, piece: WaitingPiece) -> Wish:

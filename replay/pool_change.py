@@ -7,7 +7,7 @@ from hashlib import sha256
 from ..ledger.canonical import encode
 from .actor import Actor
 from .catalogue import PoolChanged, PoolDrained, PoolResumed
-from .errors import NoSuchServer, ReasonNeeded, ServerInUse
+from .errors import ReasonNeeded, ServerInUse
 from .facts import (
     Admins,
     AskedChange,
@@ -20,6 +20,7 @@ from .facts import (
     Record,
     Server,
 )
+from .hosts import known
 from .piece import ServerPiece
 from .refusal import Refusal
 from .request import placed_text
@@ -159,16 +160,12 @@ def decide_pool(
 
 def _moving(state: State, on: tuple[Placed, ...], *, drained: bool) -> tuple[Place, ...]:
     """Of the places meant, the GPUs that are (or are not yet) drained. Raises NoSuchServer."""
+    known(state, on)
     places: list[Place] = []
     for one in on:
         server = state.server(one.server)
-        if server is None:
-            raise NoSuchServer(one.server, state.pool.servers)
-        indices = tuple(card.index for card in server.facts.gpus)
-        for gpu in one.gpus or ():
-            if gpu not in indices:
-                raise NoSuchServer(one.server, tuple(map(str, indices)), gpu)
-        meant = indices if one.gpus is None else one.gpus
+        assert server is not None
+        meant = tuple(card.index for card in server.facts.gpus) if one.gpus is None else one.gpus
         gpus = tuple(gpu for gpu in meant if (gpu in server.drained) is drained)
         if gpus:
             places.append(Place(one.server, gpus))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .facts import Record
 from .fit import find_place, momentary_reason, possible
+from .hosts import absent
 from .limit import breach
 from .line import forecast, request_of, serve, wish_of
 from .piece import WaitingPiece
@@ -49,13 +50,8 @@ def _could(state: State, piece: WaitingPiece) -> bool:
     """Whether the pool has the project, the servers and GPUs that are named, and could do it
     when empty.
     """
-    if not state.pool.takes(piece.project):
-        return False
-    for place in piece.places:
-        server = state.server(place.server)
-        if server is None or any(server.position(gpu) < 0 for gpu in place.gpus or ()):
-            return False
-    return possible(state, request_of(piece))
+    there = state.pool.takes(piece.project) and absent(state, piece.places) is None
+    return there and possible(state, request_of(piece))
 
 
 def _reason(state: State, piece: WaitingPiece, now_us: int) -> str:
