@@ -219,7 +219,7 @@ def _shape(piece: WaitingPiece) -> tuple[object, ...]:
 
 def _size(piece: WaitingPiece) -> Size:
     asked = piece.asked
-    return (0, 0) if piece.places else (asked.servers, asked.gpus // asked.servers)
+    return (0, 0) if piece.places else (asked.servers, asked.each[0])
 
 
 def _order(piece: WaitingPiece) -> tuple[int, int]:

@@ -196,6 +196,12 @@ class Asked(Record, frozen=True):
     beneficiary: str | None = None
     lease: int | None = None
 
+    @property
+    def each(self) -> tuple[int, int | None]:
+        """GPUs and CPUs on each server; None where those CPUs are meant that go with the GPUs."""
+        servers = self.servers
+        return self.gpus // servers, self.cpus and self.cpus // servers
+
 
 class AskedExtend(Record, frozen=True):
     """What an extend asked for, word for word: `lease` seconds more; `user` is that of `--for`."""

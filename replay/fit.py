@@ -42,9 +42,9 @@ def wanted_cpus(state: State, request: AllocateRequest) -> int:
         return asked.cpus
     if exact(request):
         return sum(one.cpus for one in named_shares(state.fleet, request))
-    each = asked.gpus // asked.servers
+    gpus, _ = asked.each
     servers, _ = candidates(state, request)
-    return asked.servers * max((usual_cpus(s, each) for s in servers), default=0)
+    return asked.servers * max((usual_cpus(s, gpus) for s in servers), default=0)
 
 
 def find_place(fleet: Fleet, request: AllocateRequest, among: int = -1) -> tuple[Share, ...] | None:
@@ -52,7 +52,7 @@ def find_place(fleet: Fleet, request: AllocateRequest, among: int = -1) -> tuple
     if exact(request):
         return _place_exactly(fleet, request)
     asked = request.asked
-    gpus, cpus = asked.gpus // asked.servers, asked.cpus and asked.cpus // asked.servers
+    gpus, cpus = asked.each
     if request.on:
         among &= fleet.among(one.server for one in request.on)
     return place(fleet, asked.servers, gpus, cpus, among)
@@ -91,7 +91,7 @@ def usable(fleet: Fleet, request: AllocateRequest) -> int:
     asked = request.asked
     if exact(request):
         return _named_usable(fleet, request)
-    gpus, cpus = asked.gpus // asked.servers, asked.cpus and asked.cpus // asked.servers
+    gpus, cpus = asked.each
     among = fleet.among(one.server for one in request.on) if request.on else -1
     bits = count = 0
     for at, server in enumerate(fleet.servers):
@@ -120,11 +120,11 @@ def possible(state: State, request: AllocateRequest) -> bool:
         return all(
             one.cpus <= _cpus(state, one.server) for one in named_shares(state.fleet, request)
         )
-    gpus, cpus = asked.gpus // asked.servers, (asked.cpus or 0) // asked.servers
+    gpus, cpus = asked.each
     if not request.on:
-        return state.fleet.could(asked.servers, gpus, cpus)
+        return state.fleet.could(asked.servers, gpus, cpus or 0)
     servers, _ = candidates(state, request)
-    able = sum(1 for s in servers if len(s.holders) >= gpus and s.facts.cpus >= cpus)
+    able = sum(1 for s in servers if len(s.holders) >= gpus and s.facts.cpus >= (cpus or 0))
     return able >= asked.servers
 
 
@@ -172,7 +172,7 @@ def _room(
             for server in servers
         )
     asked = request.asked
-    gpus, cpus = asked.gpus // asked.servers, asked.cpus and asked.cpus // asked.servers
+    gpus, cpus = asked.each
     able = 0
     for server in servers:
         wanted = usual_cpus(server, gpus) if cpus is None else cpus

@@ -33,8 +33,8 @@ class Vacancy:
 
     def __init__(self, fleet: Fleet, request: AllocateRequest, usable: int) -> None:
         asked = request.asked
-        self._servers, self._gpus = asked.servers, asked.gpus // asked.servers
-        cpus = asked.cpus and asked.cpus // asked.servers
+        self._servers = asked.servers
+        self._gpus, cpus = asked.each
         self._rooms: dict[str, _Room] = {}
         self._able = 0
         while usable:
