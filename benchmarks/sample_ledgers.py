@@ -16,9 +16,9 @@ from gpuledger.replay.actor import Actor
 from gpuledger.replay.allocator import Allocator
 from gpuledger.replay.facts import Asked, Cap, Placed
 from gpuledger.replay.importing import Source
+from gpuledger.replay.spent import SECOND_US
 from gpuledger.replay.trace import TraceRow
 
-SECOND_US = 1_000_000
 HOUR_S = 3_600
 CAPS = Cap(gpus=64, cpus=512, gpu_hours=1_000_000, lease=48 * HOUR_S)
 BEGAN_US = 1_585_666_800 * SECOND_US

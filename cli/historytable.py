@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable
 from datetime import tzinfo
 from typing import TYPE_CHECKING
 
+from ..replay.spent import SECOND_US
 from .gapwords import SURE, mark
 from .hostrange import compress
 from .moment import moment
 from .placing import place_text
 from .shape_audit import elapsed_us, seconds_text, state_of
 from .table import Column, Table, with_column
-from .timetext import MICROSECONDS, elapsed_text, local_text, utc_text
+from .timetext import elapsed_text, local_text, utc_text
 from .words import _
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ STATES = {
 
 def elapsed(spell: Spell, now_us: int) -> str:
     """How long it ran, as Slurm writes it."""
-    return elapsed_text(elapsed_us(spell, now_us) // MICROSECONDS)
+    return elapsed_text(elapsed_us(spell, now_us) // SECOND_US)
 
 
 def cells(spells: Iterable[Spell], now_us: int, zone: tzinfo) -> list[list[str]]:

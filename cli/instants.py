@@ -19,6 +19,7 @@ import re
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 
 from ..replay.errors import BadRequest
+from ..replay.spent import SECOND_US
 from .duration import units_s
 
 INSTANT_RULE = (
@@ -88,7 +89,7 @@ def _distance(told: str, now_us: int) -> int | None:
         seconds = int(rest[1:13])
     if seconds is None:
         return None
-    return now_us + (seconds if rest[0] == "+" else -seconds) * 1_000_000
+    return now_us + (seconds if rest[0] == "+" else -seconds) * SECOND_US
 
 
 def _iso(told: str, zone: tzinfo) -> datetime | None:

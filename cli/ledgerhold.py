@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from ..ledger import clock
 from ..replay.errors import TaskInUse
 from ..replay.hosts import on_host
+from ..replay.spent import SECOND_US
 from .executable import task_name
 from .gang import environment, gang, remove_hostfiles, write_hostfiles
 from .hold import Granted, Held, Wish
 from .placing import held_text, place_text
 from .session import Session
-from .timetext import MICROSECONDS, local_text
+from .timetext import local_text
 from .waits import tell_waiting
 from .words import _
 
@@ -60,7 +61,7 @@ class LedgerHold:
         lease = allocation.grant.lease
         if lease is None:
             return Held(told, listed)
-        until = allocation.start + lease * MICROSECONDS
+        until = allocation.start + lease * SECOND_US
         return Held(told, listed, lease, until, min(left_s(until), lease))
 
     def ends(self, within_s: float) -> float | None:
@@ -137,4 +138,4 @@ def granted(session: Session, held: Held, variables: Mapping[str, str], told_at:
 
 def left_s(until_us: int) -> float:
     """The seconds up to an instant (microseconds UTC)."""
-    return (until_us - clock.now_us()) / MICROSECONDS
+    return (until_us - clock.now_us()) / SECOND_US

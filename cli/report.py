@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from ..replay.errors import BadRequest
+from ..replay.spent import SECOND_US
 from .timetext import elapsed_text, local_text
 from .words import _
 
@@ -72,7 +73,7 @@ def window_text(window: Window, zone: tzinfo) -> str:
     return _("window {start} up to {end} ({length})").format(
         start=local_text(window.from_us, zone),
         end=local_text(window.to_us, zone),
-        length=elapsed_text((window.to_us - window.from_us) // 1_000_000),
+        length=elapsed_text((window.to_us - window.from_us) // SECOND_US),
     )
 
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from ..replay.catalogue import AllocationGranted
 from ..replay.facts import Place, Server, Share
 from ..replay.piece import AllocationPiece
+from ..replay.spent import SECOND_US
 from . import gapwords
 from .occupancy import Occupancy, Totals
-from .timetext import MICROSECONDS, utc_text
+from .timetext import utc_text
 
 if TYPE_CHECKING:
     from ..allocation import Released
@@ -113,7 +114,7 @@ def running(seq: int, at_us: int, pieces: Iterable[AllocationPiece]) -> Document
 
 
 def _end(start_us: int, lease_s: int | None) -> int | None:
-    return None if lease_s is None else start_us + lease_s * MICROSECONDS
+    return None if lease_s is None else start_us + lease_s * SECOND_US
 
 
 def until_text(until_us: int | None) -> str | None:
@@ -123,7 +124,7 @@ def until_text(until_us: int | None) -> str | None:
 
 def held_s(start_us: int, at_us: int) -> int:
     """For how many whole seconds what began at `start_us` has run at an instant."""
-    return max(0, at_us - start_us) // MICROSECONDS
+    return max(0, at_us - start_us) // SECOND_US
 
 
 def status(

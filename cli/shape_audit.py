@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from ..replay.spent import SECOND_US
 from . import gapwords
 from .output import plain
 from .sentence_problem import problem_sentence
 from .shape import Document, server_facts, shares
-from .timetext import MICROSECONDS, utc_text
+from .timetext import utc_text
 
 if TYPE_CHECKING:
     from ..ledger.event import Head
@@ -33,13 +34,13 @@ if TYPE_CHECKING:
 
 def seconds(us: int) -> int | float:
     """Microseconds as seconds: an integer where they are whole, else the nearest double."""
-    whole, rest = divmod(us, MICROSECONDS)
-    return round(us / MICROSECONDS, 6) if rest else whole
+    whole, rest = divmod(us, SECOND_US)
+    return round(us / SECOND_US, 6) if rest else whole
 
 
 def seconds_text(us: int) -> str:
     """The same as text, exact however great the sum."""
-    whole, rest = divmod(us, MICROSECONDS)
+    whole, rest = divmod(us, SECOND_US)
     return f"{whole}.{rest:06d}" if rest else str(whole)
 
 

@@ -23,6 +23,7 @@ import msgspec
 from ..ledger import clock
 from ..ledger.errors import GpuledgerError
 from ..replay.errors import BadRequest
+from ..replay.spent import SECOND_US
 from . import runnotes
 from .courier import Outcome, Way, carry
 from .executable import subject
@@ -34,7 +35,7 @@ from .printable import printable
 from .sending import again, check, errand_for
 from .signals import interruptible
 from .sshfailure import FarFailed
-from .timetext import MICROSECONDS, local_text
+from .timetext import local_text
 from .words import _
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ class SshHold:
             yield min(2.0**number, LONGEST_S, left_s)
 
     def _say_trying(self, left_s: float) -> None:
-        until = clock.now_us() + int(left_s * MICROSECONDS)
+        until = clock.now_us() + int(left_s * SECOND_US)
         with suppress(OSError):
             self._session.notice(
                 _(

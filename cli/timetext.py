@@ -10,15 +10,16 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta, tzinfo
 
-MICROSECONDS = 1_000_000
-FARTHEST_US = 2_147_000_000 * 365 * 86_400 * MICROSECONDS
+from ..replay.spent import SECOND_US
+
+FARTHEST_US = 2_147_000_000 * 365 * 86_400 * SECOND_US
 """The last instant that this tells: years of a C library's calendar have 32 bits."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def utc_text(at_us: int) -> str:
     """`2026-03-31T15:00:00.000000Z`; what is beyond any clock is told as the last it can tell."""
-    seconds, rest = divmod(min(max(at_us, -FARTHEST_US), FARTHEST_US), MICROSECONDS)
+    seconds, rest = divmod(min(max(at_us, -FARTHEST_US), FARTHEST_US), SECOND_US)
     year, month, day, hour, minute, second, *_ = time.gmtime(seconds)
     return f"{year:04d}-{month:02d}-{day:02d}T{hour:02d}:{minute:02d}:{second:02d}.{rest:06d}Z"
 
@@ -29,7 +30,7 @@ def local_text(at_us: int, zone: tzinfo) -> str:
     Years that no calendar of Python's has, as a damaged file may tell, are told in UTC.
     """
     try:
-        moment = _EPOCH + timedelta(seconds=at_us // MICROSECONDS)
+        moment = _EPOCH + timedelta(seconds=at_us // SECOND_US)
         return moment.astimezone(zone).isoformat(timespec="seconds")
     except (OverflowError, ValueError):
         return utc_text(at_us).partition(".")[0] + "+00:00"

@@ -11,9 +11,10 @@ from datetime import date, timedelta, tzinfo
 
 from ..replay.errors import BadRequest
 from ..replay.interval import Window
+from ..replay.spent import SECOND_US
 from .instants import LAST_US, local_time, midnight_us, parse_instant
 
-USUAL_US = 7 * 86_400 * 1_000_000
+USUAL_US = 7 * 86_400 * SECOND_US
 MONTH_RULE = "a month such as 2026-03, this-month or last-month"
 
 _MONTH = re.compile(r"([0-9]{4})-([0-9]{2})")

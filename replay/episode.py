@@ -14,8 +14,9 @@ from ..ledger.event import Event
 from .catalogue import AllocationGranted, RequestRefused
 from .facts import Asked, AskedChange, AskedExtend, AskedRelease, Record
 from .fold import decode
+from .spent import HOUR_US
 
-SILENCE_US = 3_600 * 1_000_000
+SILENCE_US = HOUR_US
 
 
 class Episode(Record, frozen=True):

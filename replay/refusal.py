@@ -8,6 +8,7 @@ from __future__ import annotations
 from .facts import Asked, AskedChange, AskedExtend, AskedRelease, Record
 from .fit import Held
 from .limit import Breach
+from .spent import SECOND_US
 
 REASONS = {
     "never": "this pool could not do it even when empty",
@@ -20,7 +21,7 @@ REASONS = {
     "waiting": "it would fit, but others wait in line for it",
 }
 
-REPEAT_US = 60 * 1_000_000
+REPEAT_US = 60 * SECOND_US
 """The same request of the same actor is not recorded again within this time."""
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...replay.errors import BadRequest
+from ...replay.spent import SECOND_US
 from ..actor import named
 from ..environment import FORMS
 from ..hostrange import places
@@ -15,7 +16,7 @@ from ..options import completed, define, whole
 from ..placing import held_text
 from ..session import Session
 from ..shape import granted
-from ..timetext import MICROSECONDS, local_text
+from ..timetext import local_text
 from ..usage import Misused, one_of
 from ..waits import lease_option, lease_s, tell_waiting, wait_options, wait_s
 from ..words import _
@@ -161,7 +162,7 @@ def _tell(session: Session, allocation: Allocation) -> None:
     if grant.lease is not None:
         from ..duration import units_text
 
-        until = local_text(allocation.start + grant.lease * MICROSECONDS, session.zone)
+        until = local_text(allocation.start + grant.lease * SECOND_US, session.zone)
         left = units_text(grant.lease)
         ends = _(", until {until} ({left})").format(until=until, left=left)
     held = held_text(grant.servers)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from ...replay.batch import Recorded
+from ...replay.spent import SECOND_US
 from ..duration import parse_duration
 from ..options import completed, define
 from ..session import Session
 from ..shape_line import extended
-from ..timetext import MICROSECONDS, held_text, local_text
+from ..timetext import held_text, local_text
 from ..words import _
 
 EXAMPLES = """
@@ -57,7 +58,7 @@ def command(
 
 def _tell(session: Session, recorded: Recorded) -> None:
     for one in recorded.payload.extensions:
-        left = held_text((one.until - recorded.event.at) // MICROSECONDS)
+        left = held_text((one.until - recorded.event.at) // SECOND_US)
         session.say(
             _("extended @{id}: its lease ends {time}, in {left}").format(
                 id=one.allocation, time=local_text(one.until, session.zone), left=left

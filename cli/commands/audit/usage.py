@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ....replay.errors import BadRequest
+from ....replay.spent import HOUR_US, SECOND_US
+from ....replay.usage import DIMENSIONS
 from ...actor import user_identity
 from ...duration import units_text
 from ...gapwords import mark
@@ -15,7 +17,6 @@ from ...report import now_of, tell_head, tell_window, window_of, windowed
 from ...session import Session
 from ...shape_audit import seconds_text, usage
 from ...table import Column, Table, with_column
-from ...timetext import MICROSECONDS
 from ...words import _
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ gpuledger audit usage                                  by user, the last 7 days
 gpuledger audit usage --by project --month last-month
 gpuledger audit usage --by user,server -S 2026-03-01 -E 2026-04-01 --csv
 """
-DIMENSIONS = ("user", "project", "server", "task")
-HOUR_US = 3_600_000_000
 LIMITED = {"gpus": "GPUs now", "cpus": "CPUs now", "gpu_hours": "of GPU-hours"}
 """What can be limited, and the heading of its column."""
 
@@ -127,8 +126,8 @@ def _limits(row: UsageRow, limited: list[str]) -> list[str]:
 def _allowance(one: Allowance) -> str:
     if one.window is None:
         return f"{one.used}/{one.allowed}"
-    used = hours(one.used * MICROSECONDS).removesuffix(".00")
-    allowed, window = one.allowed * MICROSECONDS // HOUR_US, units_text(one.window)
+    used = hours(one.used * SECOND_US).removesuffix(".00")
+    allowed, window = one.allowed * SECOND_US // HOUR_US, units_text(one.window)
     return _("{used}/{allowed} in {window}").format(used=used, allowed=allowed, window=window)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ....replay.spent import SECOND_US
 from ...gapwords import SURE, mark, mark_cell
 from ...moment import moment
 from ...moving import named_places
@@ -97,6 +98,6 @@ def _table(session: Session, window: Window, held: list[Held], now_us: int) -> T
             f"{holding.server}:{gpu}", f"@{holding.allocation}", holding.task, holding.user,
             holding.project or "", moment(start, session.zone),
             mark_cell(moment(end, session.zone, none=_("still held")), holding.uncertain),
-            mark(held_text(max(0, length_us) // 1_000_000), holding.uncertain),
+            mark(held_text(max(0, length_us) // SECOND_US), holding.uncertain),
         ))  # fmt: skip
     return Table(COLUMNS, rows)
