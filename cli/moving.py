@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from ..replay.facts import Place, Placed, Share
+from . import shape
 from .hostrange import places
 from .placing import place_text
+
+if TYPE_CHECKING:
+    from ..handle import Ledger
+    from ..replay.batch import Recorded
+    from .session import Session
 
 
 def named_places(texts: Iterable[str]) -> tuple[Placed, ...]:
@@ -28,3 +35,21 @@ def named_places(texts: Iterable[str]) -> tuple[Placed, ...]:
 def moved(done: Sequence[Place]) -> str:
     """The places of an event as people write them."""
     return place_text(Share(place.server, place.gpus, 0) for place in done)
+
+
+def to_tell(
+    session: Session, ledger: Ledger, recorded: Recorded | None, done: str, *, nothing: str
+) -> tuple[Place, ...]:
+    """The places that were moved, for a sentence about them; none where it is all told already.
+
+    JSON is printed here, under the word `done`, and `nothing` where there was nothing to do.
+    """
+    session.notices(ledger)
+    moved_places: tuple[Place, ...] = () if recorded is None else recorded.payload.places
+    if session.json:
+        seq = ledger.head().seq if recorded is None else recorded.event.seq
+        session.document(shape.places(seq, done, moved_places))
+        return ()
+    if recorded is None:
+        session.notice(nothing)
+    return moved_places

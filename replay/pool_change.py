@@ -11,6 +11,7 @@ from .errors import ReasonNeeded, ServerInUse
 from .facts import (
     Admins,
     AskedChange,
+    By,
     Limits,
     Member,
     Place,
@@ -172,28 +173,29 @@ def _moving(state: State, on: tuple[Placed, ...], *, drained: bool) -> tuple[Pla
     return tuple(places)
 
 
-def _not_permitted(act: str, on: tuple[Placed, ...], actor: Actor, reason: str | None) -> Refusal:
-    asked = AskedChange(tuple(map(placed_text, on)), reason=reason)
-    return Refusal(act, "not_permitted", actor.user, asked_change=asked)
+def _moved(
+    state: State, act: str, on: tuple[Placed, ...], actor: Actor, reason: str | None
+) -> tuple[By, tuple[Place, ...]] | Refusal | None:
+    """By whom `act`, drain or resume, moves which GPUs; None where it moves none."""
+    admin = admin_by(state.pool.admins, actor)
+    places = _moving(state, on, drained=act == "resume")
+    if admin is None:
+        asked = AskedChange(tuple(map(placed_text, on)), reason=reason)
+        return Refusal(act, "not_permitted", actor.user, asked_change=asked)
+    return (by(actor, admin), places) if places else None
 
 
 def decide_drain(
     state: State, on: tuple[Placed, ...], actor: Actor, reason: str | None
 ) -> PoolDrained | Refusal | None:
     """The drain of what is not drained yet; None where all of it is. Raises NoSuchServer."""
-    admin = admin_by(state.pool.admins, actor)
-    places = _moving(state, on, drained=False)
-    if admin is None:
-        return _not_permitted("drain", on, actor, reason)
-    return PoolDrained(by(actor, admin), places, reason) if places else None
+    moved = _moved(state, "drain", on, actor, reason)
+    return PoolDrained(*moved, reason) if isinstance(moved, tuple) else moved
 
 
 def decide_resume(
     state: State, on: tuple[Placed, ...], actor: Actor, reason: str | None
 ) -> PoolResumed | Refusal | None:
     """The return of what is drained; None where nothing of it is. Raises NoSuchServer."""
-    admin = admin_by(state.pool.admins, actor)
-    places = _moving(state, on, drained=True)
-    if admin is None:
-        return _not_permitted("resume", on, actor, reason)
-    return PoolResumed(by(actor, admin), places, reason) if places else None
+    moved = _moved(state, "resume", on, actor, reason)
+    return PoolResumed(*moved, reason) if isinstance(moved, tuple) else moved

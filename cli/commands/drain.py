@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..moving import moved, named_places
+from ..moving import moved, named_places, to_tell
 from ..options import completed, define
 from ..session import Session
-from ..shape import places
 from ..words import _, ids
 
 if TYPE_CHECKING:
@@ -39,17 +38,11 @@ def command(session: Session, *, servers: tuple[str, ...], reason: str | None) -
     on = named_places(servers)
     with session.ledger(once=True) as ledger:
         recorded = ledger.drain(on, reason)
-        session.notices(ledger)
-        seq = recorded.event.seq if recorded is not None else ledger.head().seq
-        done = recorded.payload.places if recorded is not None else ()
-        if session.json:
-            session.document(places(seq, "drained", done))
-            return
-        if recorded is None:
-            session.notice(_("all of that is drained already"))
-            return
-        text = moved(done)
-        session.say(_("drained {places}{running}").format(places=text, running=_runs(ledger, done)))
+        nothing = _("all of that is drained already")
+        done = to_tell(session, ledger, recorded, "drained", nothing=nothing)
+        if done:
+            runs = _runs(ledger, done)
+            session.say(_("drained {places}{running}").format(places=moved(done), running=runs))
 
 
 def _runs(ledger: Ledger, drained: Iterable[Place]) -> str:

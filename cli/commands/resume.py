@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import click
 
-from ..moving import moved, named_places
+from ..moving import moved, named_places, to_tell
 from ..options import completed, define
 from ..session import Session
-from ..shape import places
 from ..words import _
 
 EXAMPLES = """
@@ -27,12 +26,7 @@ def command(session: Session, *, servers: tuple[str, ...], reason: str | None) -
     on = named_places(servers)
     with session.ledger(once=True) as ledger:
         recorded = ledger.resume(on, reason)
-        session.notices(ledger)
-        seq = recorded.event.seq if recorded is not None else ledger.head().seq
-        done = recorded.payload.places if recorded is not None else ()
-        if session.json:
-            session.document(places(seq, "resumed", done))
-        elif recorded is None:
-            session.notice(_("nothing of that is drained"))
-        else:
+        nothing = _("nothing of that is drained")
+        done = to_tell(session, ledger, recorded, "resumed", nothing=nothing)
+        if done:
             session.say(_("resumed {places}").format(places=moved(done)))
