@@ -222,8 +222,8 @@ class Ledger(Upkeep):
 
         state = self.state()
         state.docket.look(_gone)
-        now = self._clock() if now_us is None else now_us
-        return state.seq, queue(state, max(now, state.head.at))
+        now = self._now(state.head) if now_us is None else max(now_us, state.head.at)
+        return state.seq, queue(state, now)
 
     def head(self) -> Head:
         """Where the log ends."""

@@ -14,9 +14,8 @@ import msgspec
 
 from ..ledger.event import Event
 from ..ledger.row import head_in, read_events
-from . import projection_store, snapshot_store
+from . import hole, projection_store, snapshot_store
 from .holding import Capacity, Holding, running
-from .hole import holes_of
 from .interval import Window
 from .snapshot_store import Misfit
 from .state import State
@@ -29,12 +28,8 @@ TAIL = 4_096
 """A reader folds at most so many events after a snapshot in one read transaction."""
 
 
-class Readable(Protocol):
+class Readable(hole.Readable, Protocol):
     """What a past is read from: the log, in runs, and read transactions of its file."""
-
-    def read(self, after: int, upto: int | None = None) -> Iterable[Event]:
-        """Events in order of seq."""
-        ...
 
     def reading(self, ask: Callable[[sqlite3.Connection], Found], /) -> Found:
         """Run `ask` in one read transaction."""
@@ -89,7 +84,7 @@ def load_state(log: Readable, notices: list[str]) -> State:
         snapshot, events = log.reading(_tail)
     except Misfit as misfit:
         return _replayed(log, misfit, notices).state
-    return _shown(snapshot.state.over(holes_of(log)), events, notices)
+    return _shown(snapshot.state.over(hole.holes_of(log)), events, notices)
 
 
 def load_past(log: Readable, notices: list[str]) -> Past:
@@ -105,7 +100,7 @@ def load_past(log: Readable, notices: list[str]) -> Past:
         snapshot, events, capacities = log.reading(ask)
     except Misfit as misfit:
         return _replayed(log, misfit, notices)
-    state = snapshot.state.over(holes_of(log))
+    state = snapshot.state.over(hole.holes_of(log))
     past = Past(log, state, snapshot.header.holdings, [], capacities)
     return _follow(past, events, notices)
 
@@ -145,7 +140,7 @@ def _replayed(log: Readable, misfit: Misfit, notices: list[str]) -> Past:
 
 def replayed(log: Readable, notices: list[str]) -> Past:
     """The past by a replay of the whole log, whatever the stores hold."""
-    return _follow(Past(log, State(holes=holes_of(log)), 0, [], []), log.read(0), notices)
+    return _follow(Past(log, State(holes=hole.holes_of(log)), 0, [], []), log.read(0), notices)
 
 
 def on_server(
@@ -163,7 +158,7 @@ def on_server(
 
     try:
         state, events, holdings = log.reading(ask)
-        past = _follow(Past(log, state.over(holes_of(log)), 0, [], []), events, notices)
+        past = _follow(Past(log, state.over(hole.holes_of(log)), 0, [], []), events, notices)
     except Misfit as misfit:
         past, holdings = _replayed(log, misfit, notices), []
     past.fresh += past.state.lapse(max(now_us, past.state.head.at))
@@ -174,14 +169,14 @@ def on_server(
 def state_at(log: Readable, at: int, notices: list[str]) -> State:
     """The state at a past instant: every event with a time up to and at `at` (microseconds UTC)."""
     events = takewhile(lambda event: event.at <= at, log.read(0))
-    return _shown(State(holes=holes_of(log)), events, notices)
+    return _shown(State(holes=hole.holes_of(log)), events, notices)
 
 
 def states_at(
     log: Readable, earlier: int, later: int, upto: int, notices: list[str]
 ) -> tuple[State, State]:
     """The states at two past instants (microseconds UTC) by one pass over the log up to a seq."""
-    state, first, breaks = State(holes=holes_of(log)), State(), list[tuple[int, str]]()
+    state, first, breaks = State(holes=hole.holes_of(log)), State(), list[tuple[int, str]]()
     passed = False
     for event in log.read(0, upto):
         if not passed and event.at > earlier:
