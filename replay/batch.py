@@ -251,5 +251,5 @@ class Batch:
     def rebuild(self) -> Rebuilt:
         """Drop snapshot and projections and save them anew, and compare."""
         rebuilt = rebuild(self._turn, self._keeping)
-        self.state = self._keeping.state_at(self._turn)
+        self.state = self._keeping.fold_rest(self._turn)
         return rebuilt

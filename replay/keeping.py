@@ -76,9 +76,9 @@ class Keeping(threading.local):
             return kept
         if kept is not None and self._worth_folding(turn, kept):
             with suppress(BrokenChain):  # the file may be another one since: load, and see again
-                return self._fold_rest(turn)
+                return self.fold_rest(turn)
         self._load(turn)
-        return self._fold_rest(turn)
+        return self.fold_rest(turn)
 
     def _worth_folding(self, turn: Turn, kept: State) -> bool:
         """Whether folding what came since is cheaper than loading what was saved since."""
@@ -118,7 +118,8 @@ class Keeping(threading.local):
         self._stored_at = self._header = None if snapshot is None else snapshot.header
         self._rewrite = snapshot is None
 
-    def _fold_rest(self, turn: Turn) -> State:
+    def fold_rest(self, turn: Turn) -> State:
+        """The kept state, brought to the turn's head."""
         assert self._state is not None
         state = self._state.over(holes_of(turn))
         try:
@@ -127,10 +128,6 @@ class Keeping(threading.local):
         finally:
             state.over(no_holes)  # a turn ends with its last reference
         return state
-
-    def state_at(self, turn: Turn) -> State:
-        """The state at the turn's head, after `replay_anew`."""
-        return self._fold_rest(turn)
 
     def note(self, seq: int, effects: Effects) -> None:
         """Remember what is to be saved."""
@@ -236,7 +233,7 @@ class Keeping(threading.local):
     def _replay_everything(self, turn: Turn) -> None:
         """The stored rows are of no use: gather the effects of all events once more."""
         self.replay_anew(turn)
-        self._fold_rest(turn)
+        self.fold_rest(turn)
 
     def replay_anew(self, turn: Turn) -> int:
         """Forget what is kept and stored; how many snapshots went."""

@@ -41,7 +41,7 @@ def rebuild(turn: Turn, keeping: Keeping) -> Rebuilt:
     dropped = keeping.replay_anew(turn)
     if not projection_store.has_index(turn.connection):
         snapshot_store.make_anew(turn.connection)
-    keeping.state_at(turn)
+    keeping.fold_rest(turn)
     header = keeping.save(turn)
     matches = None
     if isinstance(before, Misfit):
