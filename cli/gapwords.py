@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .table import Cell
 from .timetext import local_text, utc_text
-from .words import _
+from .words import _, stretch
 
 if TYPE_CHECKING:
     from ..replay.facts import Place
@@ -66,7 +66,7 @@ def sentences(found: Uncertainty, zone: tzinfo, window: Window | None) -> list[s
 
 def _lost(losses: Sequence[Loss], zone: tzinfo) -> str:
     count = sum(one.last - one.first + 1 for one in losses)
-    where = ", ".join(_stretch(one) for one in losses[:MOST])
+    where = ", ".join(stretch(one.first, one.last) for one in losses[:MOST])
     told = _(
         "{count} event is lost (seq {where}, {when}); what nobody can tell since is marked with ?",
         "{count} events are lost (seq {where}, {when}); "
@@ -79,12 +79,6 @@ def _lost(losses: Sequence[Loss], zone: tzinfo) -> str:
     return told.format(
         count=count, where=where + _more(losses), when=when.format(start=start, end=end)
     )
-
-
-def _stretch(loss: Loss) -> str:
-    if loss.first == loss.last:
-        return str(loss.first)
-    return _("{first} to {last}").format(first=loss.first, last=loss.last)
 
 
 def _steps(found: Uncertainty) -> Iterable[str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..replay.problem import Problem
 from .printable import printable
-from .words import _
+from .words import _, stretch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,13 +86,7 @@ def gaps_sentence(gaps: Sequence[Hole]) -> str:
     """Which events are lost for good, as the ledger itself tells."""
     lost = sum(gap.last - gap.first + 1 for gap in gaps)
     told = _("{count} event is lost: seq {where}", "{count} events are lost: seq {where}", lost)
-    return told.format(count=lost, where=", ".join(_stretch(gap) for gap in gaps))
-
-
-def _stretch(gap: Hole) -> str:
-    if gap.first == gap.last:
-        return str(gap.first)
-    return _("{first} to {last}").format(first=gap.first, last=gap.last)
+    return told.format(count=lost, where=", ".join(stretch(gap.first, gap.last) for gap in gaps))
 
 
 def next_step(problems: tuple[Problem, ...]) -> str:

@@ -66,6 +66,11 @@ def ids(allocations: Iterable[object], most: int = 8) -> str:
     return _("{shown} and {more} more").format(shown=shown, more=more)
 
 
+def stretch(first: int, last: int) -> str:
+    """Seqs from the first to the last of them: `17`, `17 to 20`."""
+    return str(first) if first == last else _("{first} to {last}").format(first=first, last=last)
+
+
 @lru_cache(maxsize=1)
 def _catalogue() -> NullTranslations | None:
     folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "locale")

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from .errors import BadRequest
 from .facts import Asked, Placed, Record
-from .request import AllocateRequest, allocate
+from .request import AllocateRequest, allocate, placed_text
 
 
 class TraceRow(Record, frozen=True):
@@ -63,11 +63,10 @@ class Ends:
 def request(row: TraceRow, imported: int) -> AllocateRequest:
     """The row as a request on behalf of its user. Raises BadRequest where it cannot be one."""
     on = tuple(Placed(server, gpus) for server, gpus in row.servers)
-    texts = tuple(f"{server}:{','.join(map(str, gpus))}" for server, gpus in row.servers)
     if not row.user:
         raise BadRequest("user", row.user, "a name")
     asked = Asked(
-        row.job, row.gpus, row.cpus or None, len(on) or row.nodes, texts,
+        row.job, row.gpus, row.cpus or None, len(on) or row.nodes, tuple(map(placed_text, on)),
         project=row.project, beneficiary=row.user,
     )  # fmt: skip
     checked = allocate(asked, on)
