@@ -18,10 +18,6 @@ from floors import BareInserts
 from gpuledger.handle import Ledger
 from gpuledger.ledger import tiles
 
-BATCH = 27
-"""Grants in a row; the small pool has 32 GPUs."""
-
-
 WHOLE_TILES = 512
 """Events in a row that fill the same number of the tree's tiles each time: two."""
 
@@ -70,21 +66,6 @@ class Client:
 def client(tmp_path: Path) -> Iterator[Client]:
     with ledgers.empty(tmp_path / "fresh.db") as ledger:
         yield Client(ledger)
-
-
-@pytest.fixture
-def bare(tmp_path: Path) -> Iterator[BareInserts]:
-    with ledgers.empty(tmp_path / "like.db") as ledger:
-        ledger.allocate("task-1", 1, 4)
-        (*_, granted) = ledger.log.read(0)
-    inserts = BareInserts(tmp_path / "bare.db", granted.data)
-    yield inserts
-    inserts.close()
-
-
-@pytest.fixture
-def batch(small: bool) -> int:
-    return 3 if small else BATCH
 
 
 def test_grant(client: Client, bare: BareInserts, batch: int, compare: Compare) -> None:

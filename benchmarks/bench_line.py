@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from figure import Compare, Goal
 from floors import BareInserts
 from sample_ledgers import HOUR_S
 
-BATCH = 27
 CASES = (
     "plain",
     "leases and limits",
@@ -23,22 +22,12 @@ CASES = (
 )
 
 
-@pytest.fixture
-def bare(tmp_path: Path) -> Iterator[BareInserts]:
-    with ledgers.empty(tmp_path / "like.db") as ledger:
-        ledger.allocate("task-1", 1, 4)
-        (*_, granted) = ledger.log.read(0)
-    inserts = BareInserts(tmp_path / "bare.db", granted.data)
-    yield inserts
-    inserts.close()
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_a_grant_and_its_release(
-    case: str, tmp_path: Path, small: bool, bare: BareInserts, compare: Compare
+    case: str, tmp_path: Path, *, small: bool, batch: int, bare: BareInserts, compare: Compare
 ) -> None:
     """Grants and their releases, each a turn of its own, beside as many bare inserts."""
-    batch, numbers = (3 if small else BATCH), count()
+    numbers = count()
     lease = None if case == "plain" else HOUR_S
     project = None if case == "plain" else "vision"
     with ledgers.laden(tmp_path / "loaded.db", case, 3 if small else 100) as ledger:

@@ -5,14 +5,14 @@ Ledger and mirror lie on the same disk, the worst that is allowed: two syncs wai
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from shutil import rmtree
 
 import pytest
 
 import sample_ledgers as ledgers
-from bench_append import BATCH, Client
+from bench_append import Client
 from figure import Compare, Goal
 from gpuledger.handle import Ledger
 
@@ -25,10 +25,9 @@ def plain(tmp_path: Path) -> Iterator[Ledger]:
 
 @pytest.mark.parametrize("mirrors", [1, 2])
 def test_mirrored_grant(
-    plain: Ledger, tmp_path: Path, small: bool, mirrors: int, compare: Compare
+    plain: Ledger, tmp_path: Path, batch: int, mirrors: int, compare: Compare
 ) -> None:
     """A grant that is in the mirrors before it is answered."""
-    batch = 3 if small else BATCH
     with ledgers.empty(tmp_path / "mirrored.db") as ledger:
         for number in range(mirrors):
             disk = tmp_path / f"disk-{number}"
@@ -69,14 +68,14 @@ def test_catching_up(tmp_path: Path, small: bool, compare: Compare) -> None:
     disk = tmp_path / "disk"
     with ledgers.aged(tmp_path / "aged.db", events) as ledger:
 
-        def make_ready() -> object:
+        def make_ready() -> Callable[[], object]:
             rmtree(disk, ignore_errors=True)
             disk.mkdir()
             return lambda: ledger.mirror_add(str(disk))
 
         compare(
             f"mirror of {events:,} events, caught up",
-            make_ready,  # type: ignore[arg-type]
+            make_ready,
             lambda: lambda: sum(map(len, ledger.export())),
             against="export of the same, not written",
             goal=Goal("time", None),

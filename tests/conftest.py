@@ -21,13 +21,14 @@ from typing import TYPE_CHECKING, Protocol
 import hypothesis
 import pytest
 
+from absence import IN_CI, lacking
+
 if TYPE_CHECKING:
     from desk import Desk
     from runs import Host
     from sshd import Sshd
 
 ROOT = Path(__file__).resolve().parent.parent
-IN_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
 PASSED_ON = ("PATH", "PATHEXT", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR")
 
 
@@ -132,7 +133,7 @@ def _need(*names: str) -> None:
         else:
             here = shutil.which(name) is not None
         if not here:
-            _lacking(f"needs {name}")
+            lacking(f"needs {name}")
 
 
 @cache
@@ -143,12 +144,6 @@ def _namespaces() -> bool:
         shutil.which(words[0]) is not None
         and subprocess.run(words, capture_output=True, check=False).returncode == 0
     )
-
-
-def _lacking(reason: str) -> None:
-    if IN_CI:
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
@@ -181,7 +176,7 @@ def traces() -> Path:
     given = os.environ.get("GPULEDGER_TRACES")
     folder = Path(given) if given else ROOT.parent / "shared" / "traces"
     if not (folder / "helios.csv.gz").is_file():
-        _lacking(f"no helios.csv.gz in {folder}; set GPULEDGER_TRACES to the folder that has it")
+        lacking(f"no helios.csv.gz in {folder}; set GPULEDGER_TRACES to the folder that has it")
     return folder
 
 
