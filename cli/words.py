@@ -1,35 +1,23 @@
-"""Words for people: the one gettext function, and texts of others quoted safely.
+"""Words for people: one or many of something, and texts of others quoted safely.
 
-Sentences are written whole, with named places that are filled after translation:
-`_("task {task} has ended").format(task=…)`. A catalogue is a file
-(`locale/LANGUAGE/LC_MESSAGES/gpuledger.mo` beside this module) and no change of code;
-while there is none, nothing is loaded. Extract with `xgettext --keyword=_:1 --keyword=_:1,2`.
+Sentences are written whole, with named places that are filled:
+`_("task {task} has ended").format(task=…)`.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from .printable import printable
-
-if TYPE_CHECKING:
-    from gettext import NullTranslations
 
 MOST_SHOWN = 60
 """Longer texts of others are cut in sentences; the facts hold them whole."""
 
 
 def _(text: str, many: str | None = None, count: int = 1) -> str:
-    """The text in the user's language; `many` is its form for a `count` other than one."""
-    catalogue = _catalogue()
-    if many is None:
-        return text if catalogue is None else catalogue.gettext(text)
-    if catalogue is None:
-        return text if count == 1 else many
-    return catalogue.ngettext(text, many, count)
+    """The text; where it has a form for `many`, that one for a `count` other than one."""
+    return text if many is None or count == 1 else many
 
 
 def quoted(value: object, most: int = MOST_SHOWN) -> str:
@@ -69,13 +57,3 @@ def ids(allocations: Iterable[object], most: int = 8) -> str:
 def stretch(first: int, last: int) -> str:
     """Seqs from the first to the last of them: `17`, `17 to 20`."""
     return str(first) if first == last else _("{first} to {last}").format(first=first, last=last)
-
-
-@lru_cache(maxsize=1)
-def _catalogue() -> NullTranslations | None:
-    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "locale")
-    if not os.path.isdir(folder):
-        return None
-    import gettext
-
-    return gettext.translation("gpuledger", folder, fallback=True)

@@ -17,10 +17,9 @@ import gpuledger.cli.sshfailure as ssh_errors
 import gpuledger.ledger.errors as ledger_errors
 import gpuledger.replay.errors as replay_errors
 from gpuledger.cli import exit as exits
-from gpuledger.cli import sentence, words
+from gpuledger.cli import sentence
 from gpuledger.cli.executable import CommandMissing, CommandRefused
 from gpuledger.cli.keyfile import SigningKey
-from gpuledger.cli.said import Said
 from gpuledger.cli.tomlfile import BadConfiguration
 from gpuledger.ledger.errors import GpuledgerError
 from gpuledger.replay.errors import BadRequest, Refused
@@ -255,22 +254,6 @@ def test_long_texts_are_cut() -> None:
     """A value of a thousand letters does not fill the screen."""
     said = sentence.said(BadRequest("note", "x" * 1000, "at most 200 characters"))
     assert len(said.text) < 150
-
-
-def test_a_catalogue_changes_the_words_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a translation in place its texts are used, with the same places filled."""
-
-    class Catalogue:
-        def gettext(self, text: str) -> str:
-            return {"try --servers {servers}": "改用 --servers {servers}"}.get(text, text)
-
-        def ngettext(self, one: str, many: str, count: int) -> str:
-            assert count == 9
-            return "空闲 {free} 张,单机最多 {largest} 张" if "at most" in many else (one, many)[1]
-
-    monkeypatch.setattr(words, "_catalogue", Catalogue)
-    said = sentence.said(refused("fragmented", asked=asked(8), gpus_free=9, largest=5, servers=2))
-    assert said == Said("空闲 9 张,单机最多 5 张", "改用 --servers 2")
 
 
 def test_facts_are_kept_whole() -> None:
