@@ -9,12 +9,12 @@ import click
 
 from ...replay.catalogue import AllocationExtended, AllocationGranted
 from ...replay.facts import cpus_in, gpus_in, identity
+from ...replay.spent import SECOND_US
 from ..hostrange import expand
 from ..options import completed, define
 from ..placing import held_text, place_words
 from ..session import Session
 from ..shape import held_s, released
-from ..timetext import MICROSECONDS
 from ..timetext import held_text as time_text
 from ..words import _
 
@@ -99,7 +99,7 @@ def _ends(ledger: Ledger, ended: Released) -> Mapping[int, int | None]:
     if ended.ends:
         return ended.ends
     ends: dict[int, int | None] = {
-        one.event.seq: one.event.at + one.payload.lease * MICROSECONDS
+        one.event.seq: one.event.at + one.payload.lease * SECOND_US
         for one in ended.grants
         if one.payload.lease is not None
     }
@@ -115,7 +115,7 @@ def _lease(until: int | None, end_us: int) -> list[str]:
     from ...replay.request import LONGEST_S
     from ..duration import units_text
 
-    left = 0 if until is None else -(-(until - end_us) // MICROSECONDS)
+    left = 0 if until is None else -(-(until - end_us) // SECOND_US)
     return ["--lease", units_text(min(left, LONGEST_S))] if left > 0 else []
 
 
