@@ -116,7 +116,7 @@ def backup(log: SqliteLog, file: str, *, over: bool = False) -> BackedUp:
     noted = read_note(log.path + LOCK_SUFFIX)
     like = ownership_of(log.path)
     head = log.head()
-    with making(file), part_of(file, over=over) as part:
+    with making(file), part_of(file, log.path, over=over) as part:
         with staged(part.path, log.read(0, head.seq), STORES, like, wal=False) as turn:
             keep(turn)
         verified = verified_file(part.path, noted)

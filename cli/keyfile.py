@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..ledger.errors import GpuledgerError, NotPermitted, StorageFailed
 from ..ledger.failure import making
+from ..ledger.neighbour import refuse_neighbour
 from ..ledger.signed_note import Verifier, sign
 from ..replay.errors import BadRequest
 
@@ -56,12 +57,13 @@ def chosen_path(told: str | None) -> str:
 
 
 def make(path: str) -> Ed25519PrivateKey:
-    """Make a key at `path`, mode 0600. Raises SigningKey where one lies, NotPermitted,
-    StorageFailed.
+    """Make a key at `path`, mode 0600. Raises SigningKey where one lies, LedgerExists where the
+    name is one of a ledger's files, NotPermitted, StorageFailed.
     """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+    refuse_neighbour(path)
     key = Ed25519PrivateKey.generate()
     with making(path):
         os.makedirs(os.path.dirname(os.path.abspath(path)), mode=0o700, exist_ok=True)

@@ -39,6 +39,16 @@ def _exists(facts: Facts) -> Said:
         )
     if facts.raw("what") == "new":
         return Said(_("a file lies at {path} already").format(path=path), _("name another"))
+    if facts.raw("what") == "neighbour":
+        return Said(
+            _("{path} is the name of a file that belongs to the one beside it").format(path=path),
+            _("name another"),
+        )
+    if facts.raw("what") == "other":
+        return Said(
+            _("what lies at {path} is no backup, and nothing else is replaced").format(path=path),
+            _("name another"),
+        )
     if facts.raw("what") == "file":
         return Said(
             _("a file lies at {path} already").format(path=path),

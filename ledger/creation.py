@@ -22,6 +22,7 @@ from .filesystem import refuse_network
 from .folder import Sharing, prepare, sync
 from .format import LOCK_SUFFIX, NEW_SUFFIX
 from .lock import LedgerLock
+from .neighbour import refuse_neighbour
 from .staging import Ownership, staged
 from .witness import id_in
 
@@ -68,6 +69,7 @@ def create(
 
 def _refuse_existing(path: str) -> None:
     """Raise where something lies at `path`; clear away what an init killed at its end left."""
+    refuse_neighbour(path)
     try:
         found = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):

@@ -54,8 +54,9 @@ class LedgerMissing(GpuledgerError):
 
 
 class LedgerExists(GpuledgerError):
-    """Something lies at `path` already: `what` is `ledger`, `lock`, `file`, or `new` where
-    a backup, or a ledger that is made again, was to be.
+    """Something lies at `path` already: `what` is `ledger`, `lock`, `file`, `other` where that is
+    no backup, or `new` where a backup, or a ledger that is made again, was to be. `neighbour` is
+    the name of a file that belongs to another one, whether it is there or not.
     """
 
     code = "already_there"

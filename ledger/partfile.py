@@ -8,28 +8,33 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import stat
 from collections.abc import Generator
 
 from .errors import LedgerExists
 from .folder import sync
-from .format import LOCK_SUFFIX
+from .format import APPLICATION_ID, LOCK_SUFFIX
+from .neighbour import is_of, refuse_neighbour
 from .staging import clear
 from .waiter import native
 
 SUFFIX = ".part"
 
+_SQLITE, _ID_AT = b"SQLite format 3\0", 68
+
 
 class Part:
     """A file on its way to `file`; `path` is where it is written."""
 
-    def __init__(self, file: str, *, over: bool) -> None:
+    def __init__(self, file: str, ledger: str, *, over: bool) -> None:
         self.file = file
+        self._ledger = ledger
         self.path = f"{file}.{secrets.token_hex(4)}{SUFFIX}"
         self._over = over
 
     def put(self) -> None:
         """Give it its name, synced. Raises LedgerExists where something has it, unless `over`."""
-        refuse(self.file, over=self._over)
+        _refuse(self.file, self._ledger, over=self._over)
         if self._over:
             os.replace(self.path, self.file)
         else:
@@ -48,14 +53,15 @@ class Part:
 
 
 @contextlib.contextmanager
-def part_of(file: str, *, over: bool) -> Generator[Part, None, None]:
-    """Yield the part of `file`; what is left of it behind the block is removed.
+def part_of(file: str, ledger: str, *, over: bool) -> Generator[Part, None, None]:
+    """Yield the part of `file`, a backup of `ledger`; what is left of it behind the block is
+    removed.
 
-    Raises LedgerExists where something lies there: a backup unless `over`, a ledger always.
+    Raises LedgerExists where something lies there: a backup unless `over`, anything else always.
     """
-    refuse(file, over=over)
+    _refuse(file, ledger, over=over)
     _sweep(file)
-    part = Part(file, over=over)
+    part = Part(file, ledger, over=over)
     try:
         yield part
     finally:
@@ -63,12 +69,27 @@ def part_of(file: str, *, over: bool) -> Generator[Part, None, None]:
             clear(part.path)
 
 
-def refuse(file: str, *, over: bool) -> None:
+def _refuse(file: str, ledger: str, *, over: bool) -> None:
     """Raise LedgerExists where `file` may not be written; a lock file beside it is a ledger's."""
-    if os.path.lexists(file) and os.path.lexists(file + LOCK_SUFFIX):
+    refuse_neighbour(file)
+    if not os.path.lexists(file):
+        return
+    if os.path.lexists(file + LOCK_SUFFIX) or is_of(file, ledger):
         raise LedgerExists(file, "new")
-    if os.path.lexists(file) and not over:
+    if not _is_backup(file):
+        raise LedgerExists(file, "other")
+    if not over:
         raise LedgerExists(file, "file")
+
+
+def _is_backup(file: str) -> bool:
+    """Whether it is one by its first bytes, or an empty file, which holds nothing to lose."""
+    if not stat.S_ISREG(os.stat(file).st_mode):
+        return False
+    with open(file, "rb") as opened:
+        start = opened.read(_ID_AT + 4)
+    ours = APPLICATION_ID.to_bytes(4, "big")
+    return not start or (start.startswith(_SQLITE) and start[_ID_AT:] == ours)
 
 
 def _sweep(file: str) -> None:

@@ -18,19 +18,19 @@ from collections.abc import Generator
 
 from . import note
 from .connection import ASIDE, open_writer
-from .errors import GpuledgerError, LedgerExists
+from .errors import GpuledgerError, LedgerExists, NotALedger
 from .event import Head
 from .failure import FAULTS, making
 from .filesystem import refuse_network
 from .folder import sync
 from .format import LOCK_SUFFIX, NEW_SUFFIX
 from .lock import LedgerLock
+from .neighbour import BESIDE, refuse_neighbour
 from .reader import Reader
 from .row import head_in
 from .staging import clear, ownership_of
 from .witness import check_note, ledger_id
 
-BESIDE = ("-wal", "-shm", "-journal")
 _STAMP = "%Y%m%dT%H%M%SZ"
 
 
@@ -137,8 +137,8 @@ class Site:
 def replacing(path: str, timeout_s: float, *, over: bool) -> Generator[Site, None, None]:
     """Hold the place of the ledger at `path` by its lock; `over` where one may lie there.
 
-    What is at the site's `new` is removed in the end. Raises LedgerExists, LockTimeout,
-    NetworkFilesystem, NotPermitted, StorageFailed.
+    What is at the site's `new` is removed in the end. Raises LedgerExists, NotALedger where no
+    plain file lies there, LockTimeout, NetworkFilesystem, NotPermitted, StorageFailed.
     """
     path = os.path.realpath(path)
     with making(path):
@@ -167,8 +167,13 @@ def replacing(path: str, timeout_s: float, *, over: bool) -> Generator[Site, Non
 
 
 def _refuse(path: str, *, over: bool) -> None:
-    if not over and os.path.lexists(path):
+    refuse_neighbour(path)
+    if not os.path.lexists(path):
+        return
+    if not over:
         raise LedgerExists(path, "new")
+    if not os.path.isfile(path):
+        raise NotALedger(path, "not a regular file")
 
 
 def _made_aside(path: str, mode: int) -> str:

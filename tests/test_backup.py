@@ -16,6 +16,7 @@ import pytest
 
 import forging
 from conftest import RunCli
+from gpuledger.handle import Ledger
 from gpuledger.ledger import row
 from gpuledger.ledger.errors import LedgerExists, StorageFailed
 from gpuledger.ledger.partfile import SUFFIX
@@ -61,18 +62,75 @@ def test_a_backup_can_be_written_to(file: Path, ledger_path: Path, run_cli: RunC
 
 
 def test_never_over_a_file(file: Path, ledger_path: Path, run_cli: RunCli) -> None:
-    """What lies there stays, unless --overwrite is said; a ledger in use stays in any case."""
-    file.write_text("mine")
+    """A backup stays, unless --overwrite is said; a ledger in use stays in any case."""
+    file.touch()
     refused = run_cli("--ledger", ledger_path, "backup", file)
     assert refused.returncode == 5
     assert f"a file lies at {file} already" in refused.stderr
-    assert file.read_text() == "mine"
-    assert run_cli("--ledger", ledger_path, "backup", "--overwrite", file).returncode == 0
+    assert file.read_bytes() == b""
+    for _ in range(2):
+        assert run_cli("--ledger", ledger_path, "backup", "--overwrite", file).returncode == 0
     before = ledger_path.read_bytes()
     for words in (("backup", ledger_path), ("backup", "--overwrite", ledger_path)):
         assert run_cli("--ledger", ledger_path, *words).returncode == 5
     assert ledger_path.read_bytes() == before
     assert [one.name for one in file.parent.iterdir()] == [file.name]
+
+
+def test_only_a_backup_is_replaced(file: Path, ledger_path: Path, run_cli: RunCli) -> None:
+    """What is no backup stays with --overwrite as well: another file, a pipe, a folder."""
+    text, pipe, folder = (file.with_name(name) for name in ("notes.txt", "pipe", "folder"))
+    text.write_text("mine")
+    os.mkfifo(pipe)
+    folder.mkdir()
+    for place in (text, pipe, folder):
+        refused = run_cli("--ledger", ledger_path, "backup", "--overwrite", place)
+        assert (refused.returncode, refused.stdout) == (5, "")
+        assert f"what lies at {place} is no backup" in refused.stderr
+    assert text.read_text() == "mine"
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert len(list(file.parent.iterdir())) == 3
+
+
+SUFFIXES = ("-wal", "-shm", "-journal", ".lock")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_ledgers_files_stay(file: Path, ledger_path: Path, run_cli: RunCli, suffix: str) -> None:
+    """No command makes a file where one of a ledger's own lies, or would lie."""
+    run_cli("--ledger", ledger_path, "backup", file)
+    with Ledger(str(ledger_path), actor=ADA) as ada:
+        ada.allocate("c", 1)
+        before = forging.rows(ledger_path)
+        held = sorted(os.listdir(ledger_path.parent))
+        place = ledger_path.with_name(ledger_path.name + suffix)
+        for words in (
+            ("backup", "--overwrite", place),
+            ("backup", place),
+            ("restore", file, "-o", place),
+            ("--ledger", place, "restore", file, "--replace"),
+            ("salvage", file, "-o", place),
+            ("--ledger", place, "init", "--servers", "1", "--gpus-per-server", "1"),
+            ("keys", "new", "--key-file", place),
+        ):
+            refused = run_cli("--ledger", ledger_path, *words)
+            assert (refused.returncode, refused.stdout) == (5, "")
+            assert f"{place} is the name of a file that belongs to the one beside" in refused.stderr
+        assert sorted(os.listdir(ledger_path.parent)) == held
+    assert forging.rows(ledger_path) == before
+    assert run_cli("--ledger", ledger_path, "audit", "verify").returncode == 0
+
+
+def test_another_name_of_the_ledger(file: Path, ledger_path: Path, run_cli: RunCli) -> None:
+    """The ledger itself stays behind a second name, and where its lock file is gone."""
+    os.link(ledger_path, file)
+    assert run_cli("--ledger", ledger_path, "backup", "--overwrite", file).returncode != 0
+    file.unlink()
+    ledger_path.with_name(f"{ledger_path.name}.lock").unlink()
+    before = ledger_path.stat().st_ino
+    refused = run_cli("--ledger", ledger_path, "backup", "--overwrite", ledger_path)
+    assert refused.returncode == 5
+    assert ledger_path.stat().st_ino == before
 
 
 WRITING = """

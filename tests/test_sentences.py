@@ -66,6 +66,8 @@ CASES: list[GpuledgerError] = [
     L.LedgerExists(PATH, "lock"),
     L.LedgerExists("backup.db", "file"),
     L.LedgerExists("new.db", "new"),
+    L.LedgerExists("notes.txt", "other"),
+    L.LedgerExists("ledger.db-wal", "neighbour"),
     L.NotALedger("notes.txt", "neither a ledger nor an export"),
     L.NoHistory(("events.jsonl", "mirror")),
     L.OtherLedger("backup.db", "ab" * 16, "cd" * 16),

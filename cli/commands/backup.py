@@ -19,7 +19,7 @@ gpuledger backup --overwrite /mnt/backup/ledger.db
 
 @define("backup", examples=EXAMPLES, here=True)
 @click.argument("file", metavar="FILE", shell_complete=completed("files"))
-@click.option("--overwrite", is_flag=True, help="Replace the file that lies there.")
+@click.option("--overwrite", is_flag=True, help="Replace the backup that lies there.")
 def command(session: Session, *, file: str, overwrite: bool) -> None:
     """Copy all events into FILE while others go on, and verify the copy.
 
