@@ -53,8 +53,10 @@ class Mirrors(Reports):
 
         Raises Refused, NoSuchMirror, BadRequest.
         """
-        directory, why = _directory(directory), requests.reason(reason)
-        recorded = self._recorded(lambda state, who: decide_remove(state, directory, who, why))
+        why = requests.reason(reason)
+        known = directory in self.log.reading(mirrors_of)  # Whatever it is called: it must go.
+        path = directory if known else _directory(directory)
+        recorded = self._recorded(lambda state, who: decide_remove(state, path, who, why))
         assert recorded is not None
         return recorded
 

@@ -56,7 +56,9 @@ def files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[C
 
 
 def _offered(incomplete: str, names: Iterable[str]) -> list[CompletionItem]:
-    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    """The names that begin so; a shell takes each by its line, so none that breaks one."""
+    fitting = (name for name in names if name.startswith(incomplete))
+    return [CompletionItem(name) for name in fitting if name.isprintable()]
 
 
 def _state(ctx: click.Context) -> State | None:

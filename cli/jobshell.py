@@ -51,7 +51,7 @@ def tell(session: Session, ledger: Ledger, allocation: Allocation, form: str | N
         raise HasEnded(allocation.task, allocation.id)
     told = gang(state, allocation.id, allocation.task, shares, session.host)
     if session.caller is not None:
-        session.say(msgspec.json.encode(told).decode())
+        session.text(msgspec.json.encode(told).decode())
     else:
         tell_gang(session, told, form)
 

@@ -19,8 +19,11 @@ class Said(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def text(self) -> str:
-        """Both as one line: `9 GPUs are free, at most 5 on one server; try --servers 2`."""
-        return f"{self.sentence}; {self.next}"
+        """Both as one line: `9 GPUs are free, at most 5 on one server; try --servers 2`.
+
+        Whatever it names cannot act on a terminal.
+        """
+        return printable(f"{self.sentence}; {self.next}")
 
 
 class Facts:

@@ -18,6 +18,7 @@ from ..ledger import clock
 from ..ledger.errors import GpuledgerError
 from ..replay.errors import BadRequest
 from .output import json_text
+from .printable import printable
 from .words import _
 
 if TYPE_CHECKING:
@@ -168,11 +169,15 @@ class Session:
         self._noticed.clear()
 
     def notice(self, sentence: str) -> None:
-        """A sentence for the person, beside the data."""
-        sys.stderr.write(f"gpuledger: {sentence}\n")
+        """A sentence for the person, beside the data; what it names cannot act on a terminal."""
+        sys.stderr.write(f"gpuledger: {printable(sentence)}\n")
 
     def say(self, text: str) -> None:
-        """A line of data."""
+        """A line of data; whatever it names cannot act on a terminal."""
+        sys.stdout.write(f"{printable(text)}\n")
+
+    def text(self, text: str) -> None:
+        """A text of lines for a program or a file, as it is."""
         sys.stdout.write(f"{text}\n")
 
     def table(self, table: Table) -> None:

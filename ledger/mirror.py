@@ -8,6 +8,7 @@ its event, so whoever finds a torn one writes the rest; where anything else stan
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -120,6 +121,8 @@ class Mirror:
         and know its last event. Raises Diverged.
         """
         self._seq = 0
+        if "\0" in self.directory or not os.path.isabs(self.directory):  # Somebody else's words.
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         if guess.seq:
             name = open_name(guess.seq)
             with contextlib.suppress(FileNotFoundError):

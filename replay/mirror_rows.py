@@ -8,7 +8,7 @@ import msgspec
 
 from .catalogue import MirrorAdded
 
-_SAVED = "SELECT substr(key, 8) FROM pieces WHERE key >= 'mirror:' AND key < 'mirror;'"
+_SAVED = "SELECT key FROM pieces WHERE key >= 'mirror:' AND key < 'mirror;'"
 _SINCE = """
 SELECT kind, CAST(data AS BLOB) FROM events WHERE seq > coalesce((SELECT max(seq) FROM snapshot), 0)
 AND kind IN ('mirror.added', 'mirror.removed') ORDER BY seq
@@ -28,7 +28,7 @@ def mirrors_of(conn: sqlite3.Connection) -> tuple[str, ...]:
     None where these cannot be read, of which others will tell.
     """
     try:
-        found = dict.fromkeys(directory for (directory,) in conn.execute(_SAVED))
+        found = dict.fromkeys(key[7:] for (key,) in conn.execute(_SAVED) if isinstance(key, str))
         for kind, data in conn.execute(_SINCE):
             directory = _where(data).directory
             if kind == MirrorAdded.KIND:
@@ -37,4 +37,4 @@ def mirrors_of(conn: sqlite3.Connection) -> tuple[str, ...]:
                 found.pop(directory, None)
     except (sqlite3.Error, ValueError, RecursionError):
         return ()
-    return tuple(one for one in found if isinstance(one, str))
+    return tuple(found)

@@ -65,11 +65,14 @@ def note(notices: list[str], one: Mirrored) -> None:
 
 def _sentence(one: Mirrored) -> str:
     """What is wrong, and what to do."""
+    from shlex import quote
+
+    typed = quote(one.directory)
     lacks = f"lacks {one.behind} event{'s' if one.behind > 1 else ''}"
     if one.trouble == "behind":
         told = f"the mirror {one.directory} {lacks}"
-        return f"{told}; commands that write catch it up, or gpuledger mirror add {one.directory}"
+        return f"{told}; commands that write catch it up, or gpuledger mirror add {typed}"
     told = _TROUBLE[one.trouble or "failed"].format(directory=one.directory, why=one.why)
     if one.trouble == "diverged":
         return told + _DIVERGED
-    return told + (f", and {lacks}" if one.behind else "") + _NEXT.format(directory=one.directory)
+    return told + (f", and {lacks}" if one.behind else "") + _NEXT.format(directory=typed)

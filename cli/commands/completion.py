@@ -30,4 +30,4 @@ def command(session: Session, *, shell: str) -> None:
     if session.json:
         session.document({"shell": shell, "script": script})
     else:
-        session.say(script)
+        session.text(script)

@@ -33,4 +33,4 @@ def command(session: Session, key_file: str | None) -> None:
             {**told, "verifier": verifier_of(key, checkpoint.origin).text(), "checkpoint": text}
         )
     else:
-        session.say(text.removesuffix("\n"))
+        session.text(text.removesuffix("\n"))

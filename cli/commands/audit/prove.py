@@ -51,7 +51,7 @@ def command(session: Session, *, seq: int | None, file: str | None, key_file: st
         kind = "inclusion" if old is None else "consistency"
         session.document({"kind": kind, "number": proof.number, "path": told, "checkpoint": text})
     else:
-        session.say(proof.text().removesuffix("\n"))
+        session.text(proof.text().removesuffix("\n"))
 
 
 def _number(tree: Tree, seq: int) -> int:

@@ -51,7 +51,7 @@ def command(session: Session, *, toml: bool) -> None:
     if toml:
         from ...pooltext import write
 
-        session.say(write(pool).rstrip("\n"))
+        session.text(write(pool).rstrip("\n"))
     elif session.json:
         session.document({"seq": state.seq, **pool_facts(pool)})
     elif session.csv:

@@ -17,4 +17,4 @@ def command(session: Session) -> None:
     if session.json:
         session.document({"template": template()})
     else:
-        session.say(template().rstrip("\n"))
+        session.text(template().rstrip("\n"))
