@@ -235,7 +235,7 @@ def _refuse_other(site: Site, name: str, *, force: bool) -> None:
     """Raise where another ledger lies in the place, or its lock file remembers one."""
     there = site.ledger or (site.noted.ledger if isinstance(site.noted, Note) else None)
     if there is not None and there.hex() != name and not force:
-        raise OtherLedger(site.path, there.hex(), name)
+        raise OtherLedger(site.path, there.hex(), name, place=True)
 
 
 def _missing(site: Site, turn: Turn, name: str) -> tuple[tuple[int, int] | None, int | None]:

@@ -32,12 +32,16 @@ def _does_not_extend(facts: Facts) -> Said:
 
 
 def _other_ledger(facts: Facts) -> Said:
-    return Said(
-        _("{path} is of the ledger {found}, and what is made again is {expected}").format(
-            path=facts.text("path"), found=facts.text("found"), expected=facts.text("expected")
-        ),
-        _("name copies of one ledger; restore takes another with --force --reason TEXT"),
+    if facts.raw("place"):
+        told = _("{path} is the place of the ledger {found}, and what is made again is {expected}")
+        step = _("make a new file with -o NEW, or take that place with --force --reason TEXT")
+    else:
+        told = _("{path} is of the ledger {found}, and what is made again is {expected}")
+        step = _("name copies of one ledger alone")
+    sentence = told.format(
+        path=facts.text("path"), found=facts.text("found"), expected=facts.text("expected")
     )
+    return Said(sentence, step)
 
 
 def _no_mirror(facts: Facts) -> Said:

@@ -246,15 +246,19 @@ class NoHistory(GpuledgerError):
 
 
 class OtherLedger(GpuledgerError):
-    """`path` is of the ledger `found` where `expected` is restored (32 hex digits each)."""
+    """`path` is of the ledger `found` where `expected` is restored (32 hex digits each).
+
+    It is a copy, or where `place` says so, the place that the restored one was to take.
+    """
 
     code = "other_ledger"
 
-    def __init__(self, path: str, found: str, expected: str) -> None:
-        super().__init__(path=path, found=found, expected=expected)
+    def __init__(self, path: str, found: str, expected: str, *, place: bool = False) -> None:
+        super().__init__(path=path, found=found, expected=expected, place=place)
         self.path = path
         self.found = found
         self.expected = expected
+        self.place = place
 
 
 class NoSuchGroup(GpuledgerError):

@@ -290,10 +290,10 @@ def test_another_ledger(book: Ledger, ledger_path: Path, tmp_path: Path) -> None
     other = tmp_path / "other.db"
     ledger(other, pool(1)).close()
     before = ledger_path.read_bytes()
-    with pytest.raises(OtherLedger):
-        restore(tmp_path / "n.db", [ledger_path, other], actor=ROOT)
-    with pytest.raises(OtherLedger):
-        restore(ledger_path, [other], replace=True, actor=ROOT)
+    for where, sources in ((tmp_path / "n.db", [ledger_path, other]), (ledger_path, [other])):
+        with pytest.raises(OtherLedger) as told:
+            restore(where, sources, replace=True, actor=ROOT)
+        assert told.value.place == (where == ledger_path)
     with pytest.raises(ReasonNeeded):
         restore(ledger_path, [other], replace=True, force=True, actor=ROOT)
     with pytest.raises(LedgerExists):

@@ -71,6 +71,7 @@ CASES: list[GpuledgerError] = [
     L.NotALedger("notes.txt", "neither a ledger nor an export"),
     L.NoHistory(("events.jsonl", "mirror")),
     L.OtherLedger("backup.db", "ab" * 16, "cd" * 16),
+    L.OtherLedger(PATH, "ab" * 16, "cd" * 16, place=True),
     L.NotALedger("x.db", "an empty file"),
     L.NewerFormat("x.db", 2, 1),
     L.UnknownEvent(7, "gap.recorded", 1),
