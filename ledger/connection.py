@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from .descriptors import group_of
 from .errors import Damaged, LedgerMissing, NewerFormat, NotALedger, NotPermitted, StorageFailed
-from .failure import BUSY_S, translated
+from .failure import BUSY_S, from_system, translated
 from .format import APPLICATION_ID, FORMAT, NEW_SUFFIX, OURS, TRIGGERS
 
 __all__ = ["Place", "identify", "open_writer", "place_of"]
@@ -38,10 +38,8 @@ def place_of(path: str) -> Place:
         found = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
         raise LedgerMissing(path) from None
-    except PermissionError as error:
-        raise NotPermitted(path, "read", group_of(path)) from error
     except OSError as error:
-        raise StorageFailed(path, error.strerror or str(error)) from error
+        raise from_system(error, path) from error
     if stat.S_ISDIR(found.st_mode):
         raise NotALedger(path, "a folder")
     if not stat.S_ISREG(found.st_mode):

@@ -69,8 +69,15 @@ def making(path: str, group: str | None = None) -> Generator[None, None, None]:
     except PermissionError as error:
         raise NotPermitted(path, "create", group) from error
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise StorageFailed(path, error.strerror or str(error), full=full) from error
+        raise from_system(error, path) from error
+
+
+def from_system(error: OSError, path: str, wanted: str = "read") -> NotPermitted | StorageFailed:
+    """Return ours for what the system said to reading `path`, or to what else was `wanted`."""
+    if isinstance(error, PermissionError):
+        return NotPermitted(path, wanted, group_of(path))
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return StorageFailed(path, error.strerror or str(error), full=full)
 
 
 def fault(error: sqlite3.Error, path: str, wanted: str) -> Exception:

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 import msgspec
 
 from .cloudevent import from_line, source_of
-from .errors import GpuledgerError, MirrorUnusable, NotALedger, NotPermitted, StorageFailed
+from .errors import GpuledgerError, MirrorUnusable, NotALedger
 from .event import Event, Head
+from .failure import from_system
 from .segment import LONGEST, Segment, first_of, is_plain, pass_over, segment, segments
 from .source import proves_itself
 
@@ -214,6 +215,4 @@ def _is_id(name: str) -> bool:
 def _unreadable(path: str, error: OSError) -> GpuledgerError:
     if isinstance(error, FileNotFoundError):
         return MirrorUnusable(path, "gone", error.strerror or "")
-    if isinstance(error, PermissionError):
-        return NotPermitted(path, "read")
-    return StorageFailed(path, error.strerror or str(error))
+    return from_system(error, path)

@@ -18,7 +18,7 @@ from typing import TypeVar
 from .connection import Place, connect, identify, place_of
 from .descriptors import group_of
 from .errors import NotPermitted, StorageFailed
-from .failure import BUSY_S, FAULTS, no_index, translate
+from .failure import BUSY_S, FAULTS, from_system, no_index, translate
 from .filesystem import refuse_network
 from .forking import keep_for_ever, settle, watch
 from .private_copy import PrivateCopy
@@ -151,9 +151,7 @@ class Reader:
                 raise _Moved from None
             if isinstance(error, FAULTS):
                 raise translate(error, self.path, "read") from error
-            if isinstance(error, PermissionError):
-                raise NotPermitted(self.path, "read", group_of(self.path)) from error
-            raise StorageFailed(self.path, error.strerror or str(error)) from error
+            raise from_system(error, self.path) from error
         self._still = still
         return connection
 

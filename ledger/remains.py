@@ -13,9 +13,9 @@ import stat
 import msgspec
 
 from .carving import carve
-from .descriptors import group_of
-from .errors import LedgerMissing, NotALedger, NotPermitted, StorageFailed
+from .errors import LedgerMissing, NotALedger, StorageFailed
 from .event import Event
+from .failure import from_system
 from .format import LOCK_SUFFIX, MAX_INTEGER
 from .note import Note, Unreadable, read_at, read_note
 from .reader import Stamp, stamp
@@ -68,13 +68,7 @@ def _stamped(path: str) -> Stamp:
     except FileNotFoundError:
         raise LedgerMissing(path) from None
     except OSError as error:
-        raise _told(path, error) from error
-
-
-def _told(path: str, error: OSError) -> NotPermitted | StorageFailed:
-    if isinstance(error, PermissionError):
-        return NotPermitted(path, "read", group_of(path))
-    return StorageFailed(path, error.strerror or str(error))
+        raise from_system(error, path) from error
 
 
 def _read(path: str) -> tuple[bytes, int]:
@@ -86,7 +80,7 @@ def _read(path: str) -> tuple[bytes, int]:
             raise NotALedger(path, "a folder" if folder else "not a regular file")
         fd = os.open(path, _FLAGS)
     except OSError as error:
-        raise _told(path, error) from error
+        raise from_system(error, path) from error
     parts: list[bytes] = []
     lost = 0
     try:
@@ -105,7 +99,7 @@ def _run(path: str, fd: int, at: int, size: int) -> tuple[bytes, int]:
         return read_at(fd, size, at), 0
     except OSError as error:
         if error.errno != errno.EIO:
-            raise _told(path, error) from error
+            raise from_system(error, path) from error
     if size <= _SECTOR:
         return bytes(size), size
     parts = [_run(path, fd, one, min(_SECTOR, at + size - one))

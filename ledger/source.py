@@ -18,8 +18,9 @@ from typing import BinaryIO, Literal
 
 from .chain import has_own_hash
 from .cloudevent import from_line, source_of
-from .errors import Damaged, GpuledgerError, LedgerMissing, NotALedger, NotPermitted, StorageFailed
+from .errors import Damaged, LedgerMissing, NotALedger
 from .event import Event
+from .failure import from_system
 from .foreign import ForeignReader
 from .format import MAX_INTEGER
 from .row import RUN, read_events
@@ -106,7 +107,7 @@ class Source:
             names = sorted(filter(_SEGMENT.fullmatch, os.listdir(path)))
             plain = [name for name in names if is_plain(path := os.path.join(self._folder, name))]
         except OSError as error:
-            raise _unreadable(path, error) from error
+            raise from_system(error, path) from error
         self.skipped += len(names) - len(plain)
         for _, alike in groupby(plain, key=_first_seq):
             parts = [self._lines(os.path.join(self._folder, name)) for name in alike]
@@ -127,7 +128,7 @@ class Source:
         except (EOFError, zlib.error, gzip.BadGzipFile):
             self.skipped += 1
         except OSError as error:
-            raise _unreadable(path, error) from error
+            raise from_system(error, path) from error
 
     def _whole_lines(self, file: File) -> Iterator[bytes]:
         while line := file.readline(LONGEST):
@@ -158,7 +159,7 @@ def source_at(path: str) -> Source:
     except FileNotFoundError:
         raise LedgerMissing(path) from None
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise from_system(error, path) from error
     if start == _SQLITE:
         return Source(path, "ledger")
     if start.startswith(_GZIP) or start.lstrip().startswith(b"{"):
@@ -210,7 +211,7 @@ def _mirror(path: str) -> str:
         within = [os.path.join(path, name) for name in names if _FOLDER.fullmatch(name)]
         within = [one for one in within if os.path.isdir(one)]
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise from_system(error, path) from error
     if len(within) > 1:
         raise NotALedger(path, "a folder with the mirrors of several ledgers")
     if not within:
@@ -223,12 +224,6 @@ def _opened(path: str) -> File:
     with open(path, "rb") as file:
         zipped = file.read(2) == _GZIP
     return gzip.GzipFile(path, "rb") if zipped else open(path, "rb")
-
-
-def _unreadable(path: str, error: OSError) -> GpuledgerError:
-    if isinstance(error, PermissionError):
-        return NotPermitted(path, "read")
-    return StorageFailed(path, error.strerror or str(error))
 
 
 def _seq(event: Event) -> int:
