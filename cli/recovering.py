@@ -25,9 +25,16 @@ def only_there(session: Session, command: str) -> None:
 
 
 def is_there(path: str, field: str, expected: str = "a file or a folder that is there") -> None:
-    """Raise BadRequest where nothing lies at the path of what a ledger is to be made of."""
-    if not os.path.lexists(path):
-        raise BadRequest(field, shown(path), expected)
+    """Raise BadRequest where nothing lies at the path of what a ledger is to be made of.
+
+    Where one may not look, whoever reads it says so.
+    """
+    try:
+        os.lstat(path)
+    except PermissionError:
+        pass
+    except OSError:
+        raise BadRequest(field, shown(path), expected) from None
 
 
 def tell_problems(session: Session, problems: Sequence[Problem]) -> None:

@@ -98,6 +98,32 @@ def test_others_are_told_whom_to_ask(program: Program, team: Team, umask: int) -
         assert not program.can(team.outsider, "r", path.with_name(name))
 
 
+@pytest.mark.parametrize("folder", [True, False], ids=["folder", "file"])
+def test_a_copy_that_is_anothers(program: Program, team: Team, folder: bool) -> None:
+    """What a ledger is made of and cannot be read, or not even be seen, is not said to be missing:
+    restore and salvage name the group that may.
+    """
+    path = made(program, f"copy-{folder}")
+    if not folder:
+        path.parent.chmod(0o755)
+    new = program.folder / f"made-{folder}"
+    new.mkdir()
+    new.chmod(0o777)
+    for words in (
+        ("restore", path, "-o", new / "a.db"),
+        ("salvage", path, "-o", new / "a.db"),
+        ("salvage", new / "none.db", "-o", new / "a.db"),
+    ):
+        done = program.run(team.outsider, *words)
+        if words[1] == path:
+            assert done.returncode == 77
+            assert f"may not read {path}; ask an admin" in done.stderr
+            assert f"the group {GROUP}" in done.stderr
+        else:
+            assert done.returncode == 2
+    assert list(new.iterdir()) == []
+
+
 @pytest.mark.parametrize("umask", UMASKS, ids=oct)
 def test_a_public_ledger_is_read_by_everybody(program: Program, team: Team, umask: int) -> None:
     """Where it is public, others get everything that reads, no writing, and no hold on the lock."""
