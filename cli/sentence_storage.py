@@ -15,6 +15,9 @@ _INSTEAD = {
     "neither a ledger nor an export": "name a backup, an export or a mirror's folder",
     "a folder without a mirror": "name a mirror's folder, or the file that is meant",
     "a folder with the mirrors of several ledgers": "name one of the folders in it",
+    "a pipe or a device, which cannot be read again and again": (
+        "write what it gives to a file first, and name that"
+    ),
     "a file that is no mirror's segment": "name a mirror's folder, or one of its segments",
 }
 """What is found in place of a mirror or of what a ledger is made of again, and the next step."""

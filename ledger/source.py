@@ -154,6 +154,8 @@ def source_at(path: str) -> Source:
     if os.path.isdir(path):
         return Source(path, "mirror", _mirror(path))
     try:
+        if not is_plain(path):
+            raise NotALedger(path, "a pipe or a device, which cannot be read again and again")
         with open(path, "rb") as file:
             start = file.read(len(_SQLITE))
     except FileNotFoundError:

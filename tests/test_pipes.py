@@ -32,3 +32,24 @@ def test_a_pipe_in_a_ledgers_place(
     assert f"{pipe} is no ledger but not a regular file" in refused.stderr
     assert stat.S_ISFIFO(pipe.stat().st_mode)
     assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_a_pipe_to_read_from(
+    pipe: Path, ledger_path: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    """No ledger is made of what can be read only once, and nobody waits for it for ever."""
+    ledger(ledger_path, actor=ADA).close()
+    new = tmp_path / "new.db"
+    for words in (
+        ("restore", pipe, "-o", new),
+        ("restore", ledger_path, pipe, "-o", new),
+        ("salvage", ledger_path, "-o", new, "--backup", pipe),
+        ("salvage", ledger_path, "-o", new, "--mirror", pipe),
+    ):
+        refused = run_cli(*words, timeout_s=20)
+        assert refused.returncode == 65
+        assert f"{pipe} is a pipe or a device" in refused.stderr
+        assert "write what it gives to a file first" in refused.stderr
+    assert run_cli("salvage", pipe, "-o", new, timeout_s=20).returncode == 65
+    assert run_cli("mirror", "check", pipe, timeout_s=20).returncode == 65
+    assert not new.exists()

@@ -73,6 +73,7 @@ CASES: list[GpuledgerError] = [
     L.OtherLedger("backup.db", "ab" * 16, "cd" * 16),
     L.OtherLedger(PATH, "ab" * 16, "cd" * 16, place=True),
     L.NotALedger("x.db", "an empty file"),
+    L.NotALedger("/dev/fd/63", "a pipe or a device, which cannot be read again and again"),
     L.NewerFormat("x.db", 2, 1),
     L.UnknownEvent(7, "gap.recorded", 1),
     L.NetworkFilesystem("/nfs/l.db", "nfs4"),
