@@ -58,12 +58,16 @@ class BackedUp(msgspec.Struct, frozen=True):
 
 
 class Told(msgspec.Struct, frozen=True):
-    """What a source told: how many events, and how many lines or rows that were none."""
+    """What a source told: how many events, and how many lines or rows that were none.
+
+    `cut` is the seq behind which it could not be read, None where its end was reached.
+    """
 
     path: str
     kind: Kind
     events: int
     skipped: int
+    cut: int | None
 
 
 class Restored(msgspec.Struct, frozen=True):
@@ -182,7 +186,7 @@ class _Counted:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self._told = Told(source.path, source.kind, 0, 0)
+        self._told = Told(source.path, source.kind, 0, 0, None)
         self._ordered = True
 
     def survey(self) -> Iterator[Hole]:
@@ -194,7 +198,8 @@ class _Counted:
             count += 1
             if event.kind == GapRecorded.KIND:
                 yield from holes_in([event])
-        self._told = Told(self.source.path, self.source.kind, count, self.source.skipped)
+        source = self.source
+        self._told = Told(source.path, source.kind, count, source.skipped, source.cut)
 
     def events(self) -> Iterator[Event]:
         """The events in order of seq; held in memory where the source has another order."""

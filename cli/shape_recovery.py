@@ -37,6 +37,7 @@ def restored(made: Restored) -> Document:
                 "kind": source.kind,
                 "events": source.events,
                 "skipped": source.skipped,
+                "cut": source.cut,
             }
             for source in made.sources
         ],

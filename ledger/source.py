@@ -39,14 +39,18 @@ class Source:
     """One place to read events from. `kind` is `ledger`, `export` or `mirror`.
 
     While `events` runs, `skipped` counts the rows and lines that were no events or whose hash
-    was not theirs, and `ledger` becomes the ledger's id (32 hex digits) once one told it.
+    was not theirs, and `ledger` becomes the ledger's id (32 hex digits) once one told it. `cut`
+    becomes the seq behind which a ledger's file cannot be read, where nobody knows how many
+    events lay there.
     """
 
     def __init__(self, path: str, kind: Kind, folder: str = "") -> None:
         self.path = path
         self.kind: Kind = kind
         self.skipped = 0
+        self.cut: int | None = None
         self.ledger: str | None = None
+        self._unsure: list[int] = []
         self._folder = folder
 
     def events(self) -> Iterator[Event]:
@@ -54,7 +58,7 @@ class Source:
 
         Counts anew each time. Raises NotPermitted, StorageFailed.
         """
-        self.skipped = 0
+        self.skipped, self.cut, self._unsure = 0, None, []
         if self.kind == "ledger":
             found = self._rows()
         elif self.kind == "export":
@@ -73,30 +77,39 @@ class Source:
         """The rows, in runs; a run that cannot be read whole is read row by row."""
         reader = ForeignReader(self.path)
         try:
-            after, dark = 0, 0
+            after = dark = 0
             last = _last(reader) if self._opens(reader) else 0
             while after < last and dark < _DARK:
-                try:
-                    run = _run(reader, after, last, RUN)
-                except Damaged:
-                    run, lost, upto = _singly(reader, after, min(after + RUN, last))
-                    self.skipped += lost
-                    dark = 0 if run else dark + 1
-                else:
-                    upto = run[-1].seq if len(run) == RUN else last
+                run, lost, upto = _next(reader, after, last)
+                self._miss(run, lost)
+                dark = dark + 1 if lost and not run else 0
                 yield from run
-                if upto <= after:
-                    return
                 after = upto
+            self._end(after, last)
         finally:
             reader.close()
+
+    def _miss(self, run: list[Event], lost: list[int]) -> None:
+        """Count rows that cannot be read where one behind them can: only then they are there."""
+        self._unsure += lost
+        if run:
+            behind = [seq for seq in self._unsure if seq > run[-1].seq]
+            self.skipped += len(self._unsure) - len(behind)
+            self._unsure = behind
+
+    def _end(self, after: int, last: int) -> None:
+        """Of what nothing was read behind: as far as the last row, where that is known."""
+        if self._unsure and last < MAX_INTEGER:
+            self.skipped += len(self._unsure) + last - after
+        elif self._unsure:
+            self.cut = self._unsure[0] - 1
 
     def _opens(self, reader: ForeignReader) -> bool:
         """Whether SQLite can read so much as the schema."""
         try:
             reader.read(lambda _: None)
         except Damaged:
-            self.skipped += 1
+            self.cut = 0
             return False
         return True
 
@@ -192,15 +205,24 @@ def _run(reader: ForeignReader, after: int, upto: int, limit: int) -> list[Event
     return run
 
 
-def _singly(reader: ForeignReader, after: int, upto: int) -> tuple[list[Event], int, int]:
-    """The rows of a damaged stretch that can be read, how many cannot, and where it ends."""
+def _next(reader: ForeignReader, after: int, last: int) -> tuple[list[Event], list[int], int]:
+    """The next rows that can be read, the seqs that cannot, and how far that goes."""
+    try:
+        run = _run(reader, after, last, RUN)
+    except Damaged:
+        return _singly(reader, after, min(after + RUN, last))
+    return run, [], run[-1].seq if len(run) == RUN else last
+
+
+def _singly(reader: ForeignReader, after: int, upto: int) -> tuple[list[Event], list[int], int]:
+    """The same of a damaged stretch, row by row."""
     found: list[Event] = []
-    lost = 0
+    lost: list[int] = []
     for seq in range(after + 1, upto + 1):
         try:
             found += [event for event in _run(reader, seq - 1, seq, 1) if event.seq == seq]
         except Damaged:
-            lost += 1
+            lost.append(seq)
     return found, lost, upto
 
 

@@ -135,7 +135,24 @@ def test_a_damaged_page_hides_its_rows_alone(ledger_path: Path) -> None:
     assert 502 not in found
     assert {1, 1000} <= found
     assert 900 < len(found) < 1000
-    assert source.skipped == 1000 - len(found)
+    assert (source.skipped, source.cut) == (1000 - len(found), None)
+
+
+@pytest.mark.parametrize("harm", ["end", "all"])
+def test_an_end_that_cannot_be_read(ledger_path: Path, harm: str) -> None:
+    """Where the last page is damaged nobody knows how many rows it had, and none is counted."""
+    log = a_log(ledger_path, 999)
+    log.close()
+    raw = bytearray(ledger_path.read_bytes())
+    leaf = next(at for at in range(3 * 4096, len(raw), 4096) if b'"number":998}' in raw[at:][:4096])
+    for at in [leaf] if harm == "end" else range(4096, len(raw), 4096):
+        raw[at : at + 8] = b"\xff" * 8
+    ledger_path.write_bytes(raw)
+    source = source_at(str(ledger_path))
+    found = [event.seq for event in source.events()]
+    assert found == list(range(1, len(found) + 1))
+    assert (source.skipped, source.cut) == (0, len(found))
+    assert (len(found) > 900) == (harm == "end")
 
 
 def test_what_is_no_source(ledger_path: Path, tmp_path: Path) -> None:

@@ -144,14 +144,18 @@ def _source(source: Told) -> str:
     told = _("{path} holds {count} event", "{path} holds {count} events", source.events).format(
         path=source.path, count=source.events
     )
-    if not source.skipped:
-        return told
-    more = _(
-        "{count} record that does not prove itself was passed over",
-        "{count} records that do not prove themselves were passed over",
-        source.skipped,
-    )
-    return f"{told}; {more.format(count=source.skipped)}"
+    parts = [told]
+    if source.skipped:
+        more = _(
+            "{count} record that does not prove itself was passed over",
+            "{count} records that do not prove themselves were passed over",
+            source.skipped,
+        )
+        parts.append(more.format(count=source.skipped))
+    if source.cut is not None:
+        cut = _("behind event {seq} it cannot be read") if source.cut else _("it cannot be read")
+        parts.append(cut.format(seq=source.cut))
+    return "; ".join(parts)
 
 
 def _doubts(made: Restored) -> list[str]:
