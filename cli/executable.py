@@ -19,6 +19,7 @@ SHELL = "/bin/sh"
 _ELSEWHERE = (errno.ENOENT, errno.ENOTDIR)
 """Why the next folder of the path is tried without another word."""
 
+_FIRST_LINE = re.compile(rb"#![ \t]*([^ \t\n]+)").match
 _RUNS_OTHERS = re.compile(
     r"(python|pypy)[0-9.]*t?|(ba|da|k|z)?sh|env|nice|nohup|time|timeout|torchrun|accelerate|"
     r"deepspeed|mpirun|mpiexec|horovodrun|uv|poetry|conda|perl|ruby|node|julia|Rscript"
@@ -37,21 +38,39 @@ class CommandMissing(GpuledgerError):
 
 
 class CommandRefused(GpuledgerError):
-    """The system does not execute `command`; `reason` is its word for why."""
+    """The system does not execute `command`; `reason` is its word for why.
+
+    `interpreter` is the program that the file's first line names, where that one is not there.
+    """
 
     code = "command_refused"
 
-    def __init__(self, command: str, reason: str) -> None:
-        super().__init__(command=command, reason=reason)
+    def __init__(self, command: str, reason: str, interpreter: str | None = None) -> None:
+        super().__init__(command=command, reason=reason, interpreter=interpreter)
         self.command = command
         self.reason = reason
+        self.interpreter = interpreter
 
 
 def failure(command: str, number: int) -> GpuledgerError:
     """What it means that executing `command` failed with this errno."""
-    if number in _ELSEWHERE:
+    if number not in _ELSEWHERE:
+        return CommandRefused(command, os.strerror(number))
+    there = next(filter(os.path.isfile, _candidates(command)), None)
+    if there is None:
         return CommandMissing(command)
-    return CommandRefused(command, os.strerror(number))
+    return CommandRefused(command, os.strerror(number), _interpreter(there))
+
+
+def _interpreter(path: str) -> str | None:
+    """The program that the first line of a script names."""
+    try:
+        with open(path, "rb") as file:
+            line = file.readline(1024)
+    except OSError:
+        return None
+    found = _FIRST_LINE(line)  # A carriage return counts: it is why many a script is refused.
+    return None if found is None else os.fsdecode(found.group(1))
 
 
 def check(command: str) -> None:

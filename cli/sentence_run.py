@@ -19,6 +19,13 @@ def _missing(facts: Facts) -> Said:
 
 
 def _refused(facts: Facts) -> Said:
+    if facts.raw("interpreter"):
+        return Said(
+            _("{command} cannot be executed: there is no {interpreter} to read it").format(
+                command=facts.quoted("command"), interpreter=facts.quoted("interpreter")
+            ),
+            _("correct its first line, or name the program that reads it in front of it"),
+        )
     return Said(
         _("{command} cannot be executed: {reason}").format(
             command=facts.quoted("command"), reason=facts.text("reason")

@@ -104,8 +104,8 @@ def test_a_command_that_fails_to_begin_holds_nothing(host: Host, tmp_path: Path)
     script.write_text("#!/nowhere/interpreter\n")
     script.chmod(0o755)
     done = host.ran("", str(script))
-    assert done.returncode == 127
-    assert b"there is no file" in done.stderr
+    assert done.returncode == 126
+    assert b"cannot be executed: there is no '/nowhere/interpreter' to read it" in done.stderr
     assert host.held() == []
     assert host.why() == {2: "owner"}
 
