@@ -65,6 +65,7 @@ BY_CODE = {
     "no_such_group": CONFIGURATION,
     "unsuitable_folder": CONFIGURATION,
     "mirror_unusable": CONFIGURATION,
+    "no_working_directory": CONFIGURATION,
     "bad_configuration": CONFIGURATION,
     "signing_key": CONFIGURATION,
     "far_failed": FAILED,

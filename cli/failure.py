@@ -81,6 +81,10 @@ def _unforeseen(error: Exception, args: list[str]) -> int:
     unwritten = isinstance(error, OSError) and error.errno in NO_ANSWER
     if unwritten or os.environ.get("GPULEDGER_TRACEBACK"):
         raise error
+    if isinstance(error, FileNotFoundError) and _nowhere():
+        from .location import NoWorkingDirectory
+
+        return _failed(NoWorkingDirectory(), args)
     what = printable(f"{type(error).__name__}: {error}")
     said = Said(
         _("this should not have happened: {what}").format(what=what),
@@ -88,6 +92,15 @@ def _unforeseen(error: Exception, args: list[str]) -> int:
     )
     _tell("unforeseen", said, {"error": what}, args)
     return exits.FAILED
+
+
+def _nowhere() -> bool:
+    """Whether the working directory is gone, so that no relative path leads anywhere."""
+    try:
+        os.getcwd()
+    except OSError:
+        return True
+    return False
 
 
 def _tell(code: str, said: Said, facts: Mapping[str, object], args: list[str]) -> None:

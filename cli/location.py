@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ..ledger.errors import GpuledgerError
 from ..replay.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -30,6 +31,12 @@ VARIABLE = "GPULEDGER"
 CONFIGURATION = "etc/gpuledger.toml"
 MACHINE = "var/lib/gpuledger/ledger.db"
 USER_FILE = "ledger.db"
+
+
+class NoWorkingDirectory(GpuledgerError):
+    """A path counts from the working directory, which is gone."""
+
+    code = "no_working_directory"
 
 
 class Notice(msgspec.Struct, frozen=True, gc=False):
@@ -144,11 +151,7 @@ def _path(text: str, field: str) -> str:
         raise BadRequest(field, text, "the path of a file, or ssh://[user@]host[:port]/[path]")
     if not text or "\0" in text:
         raise BadRequest(field, text, "the path of a file")
-    path = os.path.expanduser(text)
-    try:
-        return os.path.abspath(path)
-    except OSError:  # The working directory is gone.
-        return path
+    return os.path.abspath(os.path.expanduser(text))
 
 
 def _configured(path: str, root_uid: int, notices: list[Notice]) -> Location | None:

@@ -241,6 +241,13 @@ def _folder(facts: Facts) -> Said:
     )
 
 
+def _nowhere(_facts: Facts) -> Said:
+    return Said(
+        _("the working directory is gone, and a relative path counts from it"),
+        _("cd to one that is there"),
+    )
+
+
 BY_CODE: Mapping[str, Callable[[Facts], Said]] = {
     "ledger_missing": _missing,
     "already_there": _exists,
@@ -259,4 +266,5 @@ BY_CODE: Mapping[str, Callable[[Facts], Said]] = {
     "head_moved": _moved,
     "no_such_group": _no_group,
     "unsuitable_folder": _folder,
+    "no_working_directory": _nowhere,
 }

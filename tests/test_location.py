@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import shlex
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import platformdirs
 import pytest
 
+from conftest import RunCli
 from gpuledger.cli import location
 from gpuledger.cli.location import Location, Machine, Notice
 from gpuledger.cli.sshurl import Address
@@ -205,3 +209,35 @@ def test_without_a_home_a_ledger_must_be_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
     with pytest.raises(BadRequest):
         location.user_path()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--ledger rel.db status",
+        "--ledger rel.db status --json",
+        "--ledger rel.db init --servers 1",
+        "--ledger HERE backup b.db",
+        "--ledger HERE mirror add m",
+        "--ledger HERE salvage HERE -o n.db",
+        "keys new --key-file k",
+    ],
+)
+@pytest.mark.needs("linux")
+def test_a_working_directory_that_is_gone(
+    tmp_path: Path, ledger_path: Path, run_cli: RunCli, cli_command: Sequence[str], words: str
+) -> None:
+    """A relative path leads nowhere then, which is said in one sentence with a way out."""
+    run_cli("--ledger", ledger_path, "init", "--servers", "1", "--gpus-per-server", "1")
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    line = shlex.join([*cli_command, *words.replace("HERE", str(ledger_path)).split()])
+    done = subprocess.run(
+        ["sh", "-c", f"rmdir {gone}; {line}"],
+        cwd=gone, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 78
+    told = done.stdout if "--json" in words else done.stderr
+    assert "the working directory is gone" in told
+    assert "cd to one that is there" in told
+    assert len(done.stderr.splitlines()) == ("--json" not in words)

@@ -20,6 +20,7 @@ from gpuledger.cli import exit as exits
 from gpuledger.cli import sentence
 from gpuledger.cli.executable import CommandMissing, CommandRefused
 from gpuledger.cli.keyfile import SigningKey
+from gpuledger.cli.location import NoWorkingDirectory
 from gpuledger.cli.tomlfile import BadConfiguration
 from gpuledger.ledger.errors import GpuledgerError
 from gpuledger.replay.errors import BadRequest, Refused
@@ -92,6 +93,7 @@ CASES: list[GpuledgerError] = [
     L.HeadMoved(3, 4),
     L.NoSuchGroup("gpu"),
     L.UnsuitableFolder("/srv", "gpu"),
+    NoWorkingDirectory(),
     L.MirrorUnusable("/mnt/m", "gone", "No such file or directory"),
     L.MirrorUnusable("/mnt/m", "full", "No space left on device"),
     L.MirrorUnusable("/mnt/m", "read_only", "Read-only file system"),
@@ -131,6 +133,7 @@ CASES: list[GpuledgerError] = [
     CommandMissing("./train"),
     *(SigningKey("/etc/key.pem", what) for what in ("missing", "there", "open", "none")),
     CommandRefused("./train.py", "Permission denied"),
+    CommandRefused("./train.sh", "No such file or directory", "/bin/zsh\r"),
     R.HasEnded("train", 12),
     R.NoSuchTask("train", "ada", waits=True),
     R.NoSuchTask("any task", "ada", on=("gpu-server-0", "gpu-server-1")),

@@ -100,9 +100,7 @@ def test_others_are_told_whom_to_ask(program: Program, team: Team, umask: int) -
 
 @pytest.mark.parametrize("folder", [True, False], ids=["folder", "file"])
 def test_a_copy_that_is_anothers(program: Program, team: Team, folder: bool) -> None:
-    """What a ledger is made of and cannot be read, or not even be seen, is not said to be missing:
-    restore and salvage name the group that may.
-    """
+    """What restore and salvage may not read, or not even see, is not said to be missing."""
     path = made(program, f"copy-{folder}")
     if not folder:
         path.parent.chmod(0o755)
