@@ -7,7 +7,6 @@ and where a disk is full. A failure that nobody foresaw says so in a sentence, t
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -17,14 +16,11 @@ import click
 
 from ..ledger.errors import GpuledgerError
 from . import exit as exits
-from .output import Closed, json_text, plain, ready_streams
+from .output import NO_ANSWER, Closed, Unanswered, json_text, plain, ready_streams
 from .printable import printable
 from .said import Said
 from .usage import usage_said
 from .words import _
-
-NO_ANSWER = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)
-"""Why an answer could not be written. (What the ledger's own disk lacks, StorageFailed tells.)"""
 
 
 def ended(run: Callable[[list[str]], None], args: list[str]) -> int:
@@ -120,8 +116,11 @@ def _wants_json(args: list[str]) -> bool:
 
 def _unwritten(error: OSError) -> int:
     """Where the answer could not be written: the exit code, and the sentence while stderr works."""
+    told = _("the answer could not be written: {why}").format(why=error.strerror)
+    if isinstance(error, Unanswered):
+        told = f"{told}; {error.done}"
     with suppress(OSError):  # Where nobody is left who could be told.
-        sys.stderr.write(f"gpuledger: the answer could not be written: {error.strerror}\n")
+        sys.stderr.write(f"gpuledger: {told}\n")
         sys.stderr.flush()
     return exits.STORAGE
 

@@ -40,6 +40,18 @@ def json_text(document: dict[str, Any]) -> str:
     return json.dumps(document, indent=2)
 
 
+NO_ANSWER = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)
+"""Why an answer could not be written. (What the ledger's own disk lacks, StorageFailed tells.)"""
+
+
+class Unanswered(OSError):
+    """The answer could not be written; `done` says what is so all the same."""
+
+    def __init__(self, error: OSError, done: str) -> None:
+        super().__init__(error.errno, error.strerror)
+        self.done = done
+
+
 class Closed(io.RawIOBase):
     """What a process has for stdout that was started without one: writing to it fails."""
 

@@ -17,7 +17,7 @@ import click
 from ..ledger import clock
 from ..ledger.errors import GpuledgerError
 from ..replay.errors import BadRequest
-from .output import json_text
+from .output import NO_ANSWER, Unanswered, json_text
 from .printable import printable
 from .words import _
 
@@ -44,7 +44,8 @@ class Session:
     """What one command was told. `json` and `csv` choose the output, at most one of them.
 
     `words` is the command line as it was typed. Where that was on another machine, `caller` is
-    what is known of it.
+    what is known of it. `done` says what was done, with the next step, for where the answer to it
+    cannot be written.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Session:
         self.words = words
         self.caller = caller
         self.now_us = clock.now_us()
+        self.done: str | None = None
         self._ledger: Ledger | None = None
         self._noticed: list[str] = []
         self._told: set[str] = set()
@@ -152,14 +154,37 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object
     ) -> None:
-        """Tell what is left to tell, of a lagging mirror also where the command failed."""
+        """Tell what is left to tell, of a lagging mirror also where the command failed.
+
+        Raises Unanswered where something was done and the answer cannot be written.
+        """
         del kind, trace
+        self._answered(error)
         if error is not None and not isinstance(error, (GpuledgerError, click.exceptions.Exit)):
             return
         if error is not None and self._ledger is not None:
             with suppress(GpuledgerError), self._ledger:
                 self._ledger.mind_the_mirrors()
         self._tell_noticed()
+
+    def recorded(self, seq: int) -> None:
+        """Remember that an event is recorded, for where the answer cannot be written."""
+        told = _("event {seq} is recorded all the same; gpuledger list shows what is held")
+        self.done = told.format(seq=seq)
+
+    def _answered(self, error: BaseException | None) -> None:
+        """See that the answer to what was done is out."""
+        if self.done is None:
+            return
+        try:
+            if error is None:
+                sys.stdout.flush()
+            elif isinstance(error, OSError) and error.errno in NO_ANSWER:
+                raise error
+        except BrokenPipeError:
+            raise
+        except OSError as unwritten:
+            raise Unanswered(unwritten, self.done) from unwritten
 
     def _tell_noticed(self) -> None:
         for sentence in self._noticed:

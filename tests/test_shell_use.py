@@ -193,6 +193,28 @@ def test_stdout_on_a_full_disk(
     assert events(ledger_path) == before
 
 
+@FULL_DISK
+@pytest.mark.parametrize(
+    ("words", "step"),
+    [
+        ("allocate t2 1", "t2 is held all the same; give back: gpuledger release @3"),
+        ("allocate t2 1 --short", "t2 is held all the same; give back: gpuledger release @3"),
+        ("allocate t2 1 --json", "t2 is held all the same; give back: gpuledger release @3"),
+        ("release first", "event 3 is recorded all the same; gpuledger list shows what is held"),
+    ],
+)
+@pytest.mark.parametrize("closed", [False, True])
+def test_what_was_done_is_said_though_the_answer_is_lost(
+    shell: Shell, words: str, step: str, closed: bool
+) -> None:
+    """Whoever cannot be told what he was granted is told how to give it back: 74."""
+    done = shell(f"gpuledger {words} {'>&-' if closed else '> /dev/full'}")
+    assert (done.returncode, done.stdout) == (74, "")
+    *_, last = done.stderr.splitlines()
+    assert last.startswith("gpuledger: the answer could not be written: ")
+    assert last.endswith(f"; {step}")
+
+
 def waits(process: subprocess.Popen[str]) -> bool:
     """Whether a process stands in the kernel's queue for a lock."""
     lines = Path("/proc/locks").read_text().splitlines()

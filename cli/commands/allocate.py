@@ -109,6 +109,7 @@ def command(
             beneficiary=None if beneficiary is None else _user(beneficiary),
             lease=lease_s(lease), wait_s=limit, told=tell_waiting(session, limit),
         )  # fmt: skip
+        session.done = _held(allocation)
         session.notices(ledger)
         if short or export is not None:
             from ..jobshell import tell
@@ -144,6 +145,15 @@ def _user(user: str) -> Actor:
     if found is None:
         raise BadRequest("--for", user, "a user that this machine knows")
     return found
+
+
+def _held(allocation: Allocation) -> str:
+    """What is so whether anybody reads the answer or not, and what gives it back."""
+    whose = allocation.grant.asked.beneficiary
+    told = _("{task} is held all the same; give back: gpuledger release @{id}{whose}")
+    return told.format(
+        task=allocation.task, id=allocation.id, whose="" if whose is None else f" --for {whose}"
+    )
 
 
 def _tell(session: Session, allocation: Allocation) -> None:

@@ -47,6 +47,8 @@ def command(
         )  # fmt: skip
         session.notices(ledger)
         seq = ledger.head().seq if recorded is None else recorded.event.seq
+    if recorded is not None:
+        session.recorded(seq)
     numbers = () if recorded is None else recorded.payload.requests
     if session.json:
         session.document(cancelled(seq, numbers))

@@ -49,6 +49,7 @@ def command(
         recorded = ledger.extend(
             *tasks, lease=more_s, user=user, force=force, reason=reason, key=key
         )
+        session.recorded(recorded.event.seq)
         session.notices(ledger)
         if session.json:
             session.document(extended(recorded))

@@ -67,6 +67,8 @@ def command(
             *tasks, mine=mine, servers=servers, user=user, force=force, reason=reason,
             if_held=if_held, key=key,
         )  # fmt: skip
+        if ended.grants:
+            session.recorded(ended.seq)
         session.notices(ledger)
         if session.json:
             session.document(released(ended))
