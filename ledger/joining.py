@@ -9,7 +9,8 @@ equally long ones that of the source named first, and the fork is told.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 import msgspec
@@ -43,6 +44,35 @@ class _Branch:
         self.pending = pending
 
 
+class _Holes:
+    """Holes by where they end, and those that a seq lies in: a source may name any number."""
+
+    def __init__(self, holes: Iterable[Hole] = ()) -> None:
+        self._ending: dict[tuple[int, bytes], list[Hole]] = {}
+        self._later: list[tuple[int, int]] = []
+        self._begun: list[tuple[int, int]] = []
+        for hole in holes:
+            first, last, _before, after = hole
+            self._ending.setdefault((last + 1, after), []).append(hole)
+            self._later.append((first, last))
+        self._later.sort(reverse=True)
+
+    def ending(self, event: Event) -> Sequence[Hole]:
+        """The holes that the event follows on."""
+        return self._ending.get((event.seq, event.prev), ())
+
+    def around(self, seq: int) -> int:
+        """Where the first hole begins that `seq` lies in, the next seq where none does.
+
+        `seq` may only rise from call to call.
+        """
+        while self._later and self._later[-1][0] <= seq:
+            heapq.heappush(self._begun, self._later.pop())
+        while self._begun and self._begun[0][1] < seq:
+            heapq.heappop(self._begun)
+        return self._begun[0][0] if self._begun else seq + 1
+
+
 class Joining:
     """The join of `sources`: iterate `events` once, then ask for the rest.
 
@@ -58,7 +88,7 @@ class Joining:
         self.beyond = 0
         self.unlinked = 0
         self._sources = tuple(sources)
-        self._holes = tuple(holes)
+        self._holes = _Holes(holes)
         self._branches: list[_Branch] = [_Branch(START, [])]
         self._ended: list[_Branch] = []
 
@@ -70,7 +100,7 @@ class Joining:
             self._follow(list({event.hash: event for event in alike}.values()))
             yield from self._settled()
         self._ended += self._branches
-        self._holes = ()
+        self._holes = _Holes()
         longest = max(branch.head.seq for branch in self._ended)
         self._branches = [one for one in self._ended if one.head.seq == longest][:1]
         self._ended = [one for one in self._ended if one is not self._branches[0]]
@@ -98,14 +128,12 @@ class Joining:
     def _beyond_holes(self, found: list[Event]) -> Iterator[_Branch]:
         """Branches that go on behind a hole, from where it begins."""
         for event in found:
-            for first, last, before, after in self._holes:
-                if last != event.seq - 1 or after != event.prev:
-                    continue
+            for first, _last, before, _after in self._holes.ending(event):
                 for branch in self._branches:
-                    kept = [one for one in branch.pending if one.seq < first]
-                    head = head_of(kept[-1]) if kept else self.head
+                    kept = bisect_left(branch.pending, first, key=_seq)
+                    head = head_of(branch.pending[kept - 1]) if kept else self.head
                     if (head.seq, head.hash) == (first - 1, before) and head.at <= event.at:
-                        yield _Branch(head_of(event), [*kept, event])
+                        yield _Branch(head_of(event), [*branch.pending[:kept], event])
                         return
 
     def _settled(self) -> Iterator[Event]:
@@ -116,7 +144,7 @@ class Joining:
             return
         (branch,) = self._branches
         at = branch.head.seq
-        keep = min((hole[0] for hole in self._holes if hole[0] <= at <= hole[1]), default=at + 1)
+        keep = self._holes.around(at)
         if not branch.pending or branch.pending[0].seq >= keep:
             return
         self._tell_forks(branch)

@@ -273,3 +273,18 @@ def test_a_shuffled_export_is_put_in_order(ledger_path: Path, tmp_path: Path) ->
     sources = [tmp_path / "both.jsonl", tmp_path / "other.jsonl"]
     made = restore(tmp_path / "n.db", sources, actor=ROOT)
     assert (made.restored, made.unlinked) == (head_of(told[-1]), 0)
+
+
+def test_a_source_that_names_holes_without_end(made: Made) -> None:
+    """However many holes are named, of the history's own too, an event costs a look or two."""
+    asked: list[int] = []
+
+    class Counted(int):
+        def __le__(self, other: int) -> bool:
+            asked.append(other)
+            return int(self) <= other
+
+    every = [(Counted(seq), seq, b"\0" * 32, b"\1" * 32) for seq in range(2, 20_002)]
+    joining = Joining([made], [*every, (11, 15, made[9].hash, made[14].hash)])
+    assert list(joining.events()) == made
+    assert len(asked) <= 3 * len(made)
