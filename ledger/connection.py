@@ -15,9 +15,10 @@ from urllib.parse import quote
 from .descriptors import group_of
 from .errors import Damaged, LedgerMissing, NewerFormat, NotALedger, NotPermitted, StorageFailed
 from .failure import BUSY_S, from_system, translated
-from .format import APPLICATION_ID, FORMAT, NEW_SUFFIX, OURS, TRIGGERS
+from .format import APPLICATION_ID, FORMAT, NEW_SUFFIX, TRIGGERS
+from .schema_row import foreign_in, rows_of
 
-__all__ = ["Place", "identify", "open_writer", "place_of"]
+__all__ = ["Place", "check_schema", "distrust", "identify", "open_writer", "place_of"]
 
 ASIDE = ".aside-"
 """What names the folder beside a ledger that another one has replaced, before the time."""
@@ -103,7 +104,7 @@ def open_writer(path: str) -> sqlite3.Connection:
         connection = connect(path, "mode=rw")
         try:
             identify(connection, path)
-            _check_schema(connection, path)
+            check_schema(connection, path)
             _durable(connection, path)
         except BaseException:
             connection.close()
@@ -134,14 +135,15 @@ def connect(path: str, how: str) -> sqlite3.Connection:
     return connection
 
 
-def _distrust_views(connection: sqlite3.Connection) -> None:
-    """Let nothing run of a file that brings views along; ours, for people, are never read.
+def distrust(connection: sqlite3.Connection) -> None:
+    """Let nothing run of a file that brings views or triggers along; our view, for people, is
+    never read.
 
     Only then does Python stand between SQLite and each statement: a Ctrl-C that strikes in
     there is lost, and reads as a refusal.
     """
-    views = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'view'").fetchall()
-    if any(name != "events_readable" for (name,) in views):
+    rows = rows_of(connection)
+    if any(row.runs or (row.made == "view" and not row.unread) for row in rows):
         connection.set_authorizer(_authorize)
 
 
@@ -151,7 +153,7 @@ def _authorize(
     """Let nothing run that a file brings along: no view, and of triggers only ours.
 
     SQLite asks for each part of a statement that it prepares, and tells the view or trigger
-    that it comes from. Those of ours have the text that they should: see `_check_schema`.
+    that it comes from. Those of ours have the text that they should: see `check_schema`.
     """
     return sqlite3.SQLITE_OK if within is None or within in TRIGGERS else sqlite3.SQLITE_DENY
 
@@ -174,17 +176,14 @@ def identify(connection: sqlite3.Connection, path: str) -> None:
         raise NewerFormat(path, version, FORMAT)
     if version < 1:
         raise NotALedger(path, f"a ledger of format {version}, which never was")
-    _distrust_views(connection)
+    distrust(connection)
 
 
-def _check_schema(connection: sqlite3.Connection, path: str) -> None:
-    """Refuse to write where something of somebody else's would run inside our transaction."""
-    rows = connection.execute(
-        "SELECT type, name, sql FROM sqlite_schema WHERE type = 'trigger' OR tbl_name = 'events'"
-    )
-    for kind, name, sql in rows.fetchall():
-        if OURS.get((kind, name)) != sql:
-            raise Damaged(path, f"a {kind} that is not gpuledger's: {name}")
+def check_schema(connection: sqlite3.Connection, path: str) -> None:
+    """Raise Damaged where something of somebody else's would run inside our transaction."""
+    rows = rows_of(connection)
+    for row in foreign_in(connection, rows):
+        raise Damaged(path, f"a {row.kind_told} that is not gpuledger's: {row.name}")
 
 
 def _durable(connection: sqlite3.Connection, path: str) -> None:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from .connection import Place, connect, identify, place_of
+from .connection import Place, connect, distrust, identify, place_of
 from .descriptors import group_of
 from .errors import NotPermitted, StorageFailed
 from .failure import BUSY_S, FAULTS, from_system, no_index, translate
@@ -44,6 +44,7 @@ class Reader:
         self._place: Place = (0, 0)
         self._still: Stamp | None = None
         self._copy: PrivateCopy | None = None
+        self._schema: int | None = None
         watch(self)
 
     def read(self, fn: Callable[[sqlite3.Connection], T]) -> T:
@@ -108,6 +109,7 @@ class Reader:
         try:
             connection.execute("BEGIN")
             try:
+                self._look_at_schema(connection)
                 return fn(connection)
             finally:
                 if connection.in_transaction:
@@ -118,12 +120,20 @@ class Reader:
                 raise _Moved from error
             raise translate(error, self.path, "read") from error
 
+    def _look_at_schema(self, connection: sqlite3.Connection) -> None:
+        """Notice a view that came into the file since it was opened."""
+        version: int = connection.execute("PRAGMA schema_version").fetchone()[0]
+        if version != self._schema:
+            distrust(connection)
+            self._schema = version
+
     def _named(self) -> Place:
         """Which file the path names now."""
         return place_of(self.path)
 
     def _open(self) -> sqlite3.Connection:
         self._place = self._named()
+        self._schema = None
         refuse_network(self.path)
         if not os.access(self.path, os.R_OK):
             raise NotPermitted(self.path, "read", group_of(self.path))

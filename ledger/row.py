@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from .errors import BrokenChain
+from .errors import BrokenChain, Damaged
 from .event import START, Event, Head
 
 RUN = 2000
@@ -72,8 +72,11 @@ def find_key(connection: sqlite3.Connection, actor: str, key: str) -> Event | No
 
 
 def insert(connection: sqlite3.Connection, event: Event) -> None:
-    """Insert `event` as the last row; the table's triggers refuse it elsewhere."""
-    connection.execute(
+    """Insert `event` as the last row; the table's triggers refuse it elsewhere.
+
+    Raises Damaged where the file takes it and keeps nothing, as a foreign trigger can make it.
+    """
+    done = connection.execute(
         _INSERT,
         (
             event.seq,
@@ -87,6 +90,8 @@ def insert(connection: sqlite3.Connection, event: Event) -> None:
             event.hash,
         ),
     )
+    if done.rowcount != 1:
+        raise Damaged(_path(connection), "its table of events does not keep what is written to it")
 
 
 _ROW = tuple[int, int, str, int, str, str | None, bytes, bytes, bytes]

@@ -8,7 +8,14 @@ import threading
 from typing import TYPE_CHECKING
 
 from . import note
-from .connection import Place, check_foreign, open_writer, place_of
+from .connection import (
+    Place,
+    check_foreign,
+    check_schema,
+    distrust,
+    open_writer,
+    place_of,
+)
 from .errors import Damaged, GpuledgerError
 from .event import START, Head
 from .failure import BUSY_S, FAULTS, translate
@@ -49,6 +56,7 @@ class Writer:
         self.guard = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._place: Place = (0, 0)
+        self._schema: int | None = None
         self._noted: tuple[bytes, Head] = (b"", START)
         self._next_note: bytes | None = None
         self._mirrors: dict[str, Mirror] = {}
@@ -176,7 +184,18 @@ class Writer:
             self._open()
         connection = self.connection
         connection.execute("BEGIN IMMEDIATE")
+        self._look_at_schema(connection)
         self.head = head_in(connection)
+
+    def _look_at_schema(self, connection: sqlite3.Connection) -> None:
+        """Refuse what would run in this turn: looked for again whenever the schema has changed
+        since the last turn, whoever changed it.
+        """
+        version: int = connection.execute("PRAGMA schema_version").fetchone()[0]
+        if version != self._schema:
+            distrust(connection)
+            check_schema(connection, self.path)
+            self._schema = version
 
     def _is_in_place(self) -> bool:
         return self._lock.undisturbed or place_of(self.path) == self._place
@@ -187,6 +206,7 @@ class Writer:
         self._place = place_of(self.path)
         refuse_network(self.path)
         self._connection = open_writer(self.path)
+        self._schema = None
         self._evidence = False
         self.ledger = b""
         self._noted = b"", START

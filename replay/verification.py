@@ -17,6 +17,7 @@ from ..ledger.errors import BrokenChain, UnknownEvent
 from ..ledger.event import Event
 from ..ledger.format import OURS
 from ..ledger.note import Note, Unreadable
+from ..ledger.schema_row import foreign_in, rows_of
 from .checked_ahead import Run, Runs, Second, nobody
 from .checked_gaps import NamedGaps
 from .checked_reading import Checked, Raw, Row, before_the_first, last_seq, run
@@ -102,24 +103,17 @@ def verify(
     )  # fmt: skip
 
 
-def _schema(conn: sqlite3.Connection) -> dict[tuple[str, str], tuple[str, str]]:
-    rows = conn.execute("SELECT type, name, sql, tbl_name FROM sqlite_schema")
-    return {(kind, name): (sql, table) for kind, name, sql, table in rows}
-
-
 def schema_problems(conn: sqlite3.Connection) -> list[Problem]:
     """Triggers, the table and its index that are missing or changed, and what is foreign there."""
-    found = _schema(conn)
-    problems = [
-        Problem(None, "schema", f"{kind} {name}")
-        for (kind, name), sql in OURS.items()
-        if found.get((kind, name), ("",))[0] != sql
-    ]
+    rows = rows_of(conn)
+    there = {(row.kind, row.name) for row in rows if row.ours}
+    missing = [one for one in OURS if one not in there]
     foreign = [
-        f"{kind} {name}"
-        for (kind, name), (_, table) in found.items()
-        if (kind, name) not in OURS and (kind == "trigger" or table == "events")
+        f"{row.kind_told} {row.name}"
+        for row in foreign_in(conn, rows)
+        if (row.kind, row.name) not in missing
     ]
+    problems = [Problem(None, "schema", f"{kind} {name}") for kind, name in missing]
     return problems + [Problem(None, "foreign", one) for one in foreign]
 
 

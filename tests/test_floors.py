@@ -49,6 +49,7 @@ LEDGER_PURE = {
     "gpuledger.ledger.errors",
     "gpuledger.ledger.event",
     "gpuledger.ledger.format",
+    "gpuledger.ledger.schema_row",
     "gpuledger.ledger.lineage",
     "gpuledger.ledger.log",
     "gpuledger.ledger.mirrored",
