@@ -42,7 +42,7 @@ def _catch_up(connection: sqlite3.Connection, size: int) -> None:
     while below:
         ask = "SELECT coalesce(max(n) + 1, 0) FROM tiles WHERE level = ?"
         (there,) = connection.execute(ask, (level,)).fetchone()
-        for n in range(there, below):
+        for n in range(there, below) if isinstance(there, int) else ():
             above = complete(_fetched(connection, level - 1, n << HEIGHT, WIDTH))
             row = (level, n, above, digest(level, n, above))
             connection.execute("INSERT INTO tiles VALUES (?, ?, ?, ?)", row)
@@ -91,4 +91,10 @@ def _stored(connection: sqlite3.Connection, level: int, first: int, count: int) 
         rows = connection.execute(ask, (level, first, first + count)).fetchall()
     except sqlite3.Error:
         return {}
-    return {n: root for n, root, own in rows if own == digest(level, n, root)}
+    return {n: root for n, root, own in rows if _is_whole(level, n, root, own)}
+
+
+def _is_whole(level: int, n: object, root: object, own: object) -> bool:
+    """Whether a row knows itself; a damaged file may hold any type anywhere."""
+    typed = isinstance(n, int) and isinstance(root, bytes)
+    return typed and own == digest(level, n, root)

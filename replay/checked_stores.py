@@ -262,6 +262,8 @@ def _stored(log: Checked, table: str) -> Iterator[list[Stored]]:
             ).fetchall()  # fmt: skip
 
         rows = log.reading(ask)
+        if not all(isinstance(row[0], int) for row in rows):
+            raise Misfit("a row has no number")
         yield rows
         if len(rows) < RUN:
             return

@@ -57,6 +57,8 @@ def _unindexed(log: Checked) -> list[Problem]:
             return conn.execute(INDEXED.format(index=index_of(conn)), (after, RUN)).fetchall()  # noqa: B023 - runs at once
 
         rows = log.reading(ask)
+        if not all(isinstance(number, int) for number, _ in rows):
+            raise Misfit("a row has no number")
         found += [
             Problem(None, "holdings", f"row {number} is not found by its server")
             for number, led in rows

@@ -193,7 +193,16 @@ def _stored(log: Checked, problems: list[Problem]) -> dict[tuple[int, int], Tile
         return conn.execute("SELECT level, n, hash, digest FROM tiles").fetchall()
 
     try:
-        return {(level, n): (root, own) for level, n, root, own in log.reading(ask)}
+        rows = log.reading(ask)
     except GpuledgerError as error:
         problems.append(Problem(None, "tree", str(error.facts.get("why", error.code))))
         return {}
+    fit = {(level, n): (root, own) for level, n, root, own in rows if _is_place(level, n)}
+    if not all(_is_place(level, n) for level, n, *_ in rows):
+        problems.append(Problem(None, "tree", "a row that is at no place in it"))
+    return fit
+
+
+def _is_place(level: object, n: object) -> bool:
+    """Whether these are numbers: a damaged file may hold any type anywhere."""
+    return isinstance(level, int) and isinstance(n, int)

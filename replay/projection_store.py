@@ -126,7 +126,7 @@ def _holding(row: tuple[int, str, int, bytes, bytes]) -> Holding:
         if digest(number, value) != stored:
             raise Misfit(f"row {number} of the holdings was changed")
         holding = _HOLDING(value)
-    except (msgspec.DecodeError, TypeError) as error:
+    except (msgspec.DecodeError, TypeError, ValueError, OverflowError) as error:
         raise Misfit(f"row {number} of the holdings is none") from error
     if holding.server != server or holding.end != ended:
         raise Misfit(f"row {number} of the holdings was changed")
@@ -145,7 +145,7 @@ def capacities(conn: sqlite3.Connection, last: int) -> list[Capacity]:
         if any(digest(number, value) != stored for number, value, stored in rows):
             raise Misfit("a row of the capacities was changed")
         return [_CAPACITY(value) for _, value, _ in rows]
-    except (msgspec.DecodeError, TypeError) as error:
+    except (msgspec.DecodeError, TypeError, ValueError, OverflowError) as error:
         raise Misfit("a row of the capacities is none") from error
 
 

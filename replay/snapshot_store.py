@@ -109,16 +109,16 @@ def read_header(conn: sqlite3.Connection) -> Header | None:
     if row is None:
         return None
     header = Header(*row[:6])
-    try:
-        unchanged = header.digest() == row[6]
-    except (ValueError, TypeError, AttributeError):  # a number too great, or of another type
-        unchanged = False
-    if not unchanged:
+    typed = all(isinstance(one, kind) for one, kind in zip(row, _TYPES, strict=False))
+    if not typed or header.digest() != row[6]:
         raise Misfit("the snapshot's header was changed")
     if header.fold != FOLD_VERSION:
         raise Misfit(f"the snapshot was made by fold {header.fold}")
     return header
 
+
+_TYPES = (int, bytes, int, bytes, int, int)
+"""Those of a header's fields: a damaged file may hold any type anywhere."""
 
 FEW = 64
 """With fewer known pieces than this, all are read at once."""
@@ -157,7 +157,7 @@ def load(
 
 def _head_at(conn: sqlite3.Connection, seq: int) -> Head | None:
     row = conn.execute("SELECT hash, at FROM events WHERE seq = ?", (seq,)).fetchone()
-    return None if row is None else Head(seq, *row)
+    return None if row is None or not isinstance(row[1], int) else Head(seq, *row)
 
 
 def _pieces(
@@ -251,7 +251,7 @@ def _save_header(
 def _digest_of(conn: sqlite3.Connection, key: str) -> bytes:
     """The digest of the row that is stored, empty where there is none."""
     row = conn.execute("SELECT digest FROM pieces WHERE key = ?", (key,)).fetchone()
-    return b"" if row is None else bytes(row[0])
+    return row[0] if row is not None and isinstance(row[0], bytes) else b""
 
 
 def drop(conn: sqlite3.Connection) -> int:
