@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from ..ledger.errors import BrokenChain
 from .facts import Card, Server, Share
 from .fold_pool import capacity, gone
 from .gap import losses
@@ -46,9 +47,10 @@ class Trial:
         return piece if isinstance(piece, ServerPiece) else None
 
     def pool(self) -> PoolPiece:
-        """The pool's frame."""
-        pool = self.pieces[POOL]
-        assert isinstance(pool, PoolPiece)
+        """The pool's frame. Raises BrokenChain where the event that makes it is lost, unnamed."""
+        pool = self.pieces.get(POOL)
+        if not isinstance(pool, PoolPiece):
+            raise BrokenChain("", "no event makes the pool", 1)
         return pool
 
     def _list(self, names: tuple[str, ...]) -> None:

@@ -164,3 +164,17 @@ def test_the_first_event_may_be_lost(ledger_path: Path, run_cli: RunCli) -> None
         assert root.rebuild().matches
     for words in (("status",), ("list",), ("history",), ("audit", "usage"), ("export",)):
         assert run_cli("--ledger", ledger_path, *words).returncode == 0
+
+
+def test_the_first_event_is_lost_besides(torn: Path, run_cli: RunCli) -> None:
+    """Where no event names that, it is told like any other loss, with salvage as the next step."""
+    with forging.unguarded(torn) as connection:
+        connection.execute("DELETE FROM events WHERE seq = 1")
+        connection.execute("DELETE FROM snapshot")
+    with Ledger(str(torn), actor=ADA) as ada:
+        assert (1, "missing") in [(one.seq, one.what) for one in ada.verify().problems]
+        with pytest.raises(BrokenChain, match="no event makes the pool"):
+            ada.state()
+    done = run_cli("--ledger", torn, "audit", "verify")
+    assert done.returncode == 1
+    assert "gpuledger salvage" in done.stdout
