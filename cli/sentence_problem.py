@@ -22,6 +22,7 @@ EVENT = {
     "hash": _("seq {seq} does not have the hash of what it says"),
     "prev": _("seq {seq} does not link to the event before it"),
     "at": _("seq {seq} tells a time before that of the event before it"),
+    "number": _("seq {seq} holds a number beyond 2^53 - 1, in its seq, time or version"),
     "double": _("seq {seq} grants a GPU that was held"),
     "broken_chain": _("seq {seq} holds data that is not what its kind says"),
     "unknown_event": _("seq {seq} is of a kind or version that this release does not know"),
@@ -65,7 +66,7 @@ NOT_THE_LEDGER = frozenset({"signature", "other_ledger"})
 """What is found in the checkpoints that were given, and says nothing of the ledger."""
 
 HARMED = frozenset(
-    {"unreadable", "missing", "type", "hash", "prev", "broken_chain", "index", "tail", "schema"}
+    "unreadable missing type number hash prev broken_chain index tail schema".split()
 )
 """What damage to the file does, of which salvage makes one that is whole."""
 

@@ -93,10 +93,10 @@ def proves_itself(event: Event) -> bool:
 
 def could_stand(event: Event) -> bool:
     """Whether the table of the log would take the event, and one behind it."""
-    numbers = (event.seq + 1, event.at + 1, event.version)
+    numbers = (event.seq, event.seq + 1, event.version)
     texts = (event.kind, 64), (event.actor, 256), ("-" if event.key is None else event.key, 256)
     return (
-        event.seq >= 1
+        0 <= event.at <= MAX_INTEGER
         and all(1 <= number <= MAX_INTEGER for number in numbers)
         and all(1 <= len(text) <= most for text, most in texts)
         and len(event.data) >= 2

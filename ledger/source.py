@@ -184,7 +184,9 @@ def source_at(path: str) -> Source:
 
 def proves_itself(event: Event) -> bool:
     """Say whether the event can be in a chain and has its own hash."""
-    return 1 <= event.seq <= MAX_INTEGER and len(event.prev) == 32 and has_own_hash(event)
+    numbers = (event.seq, event.at, event.version)
+    bounded = event.seq >= 1 and all(0 <= one <= MAX_INTEGER for one in numbers)
+    return bounded and len(event.prev) == 32 and has_own_hash(event)
 
 
 def _last(reader: ForeignReader) -> int:

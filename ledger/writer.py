@@ -16,12 +16,12 @@ from .connection import (
     open_writer,
     place_of,
 )
-from .errors import Damaged, GpuledgerError
+from .errors import BrokenChain, Damaged, GpuledgerError
 from .event import START, Head
 from .failure import BUSY_S, FAULTS, translate
 from .filesystem import refuse_network
 from .forking import keep_for_ever, settle, watch
-from .format import LOCK_SUFFIX
+from .format import LOCK_SUFFIX, MAX_INTEGER
 from .lock import LedgerLock
 from .row import head_in
 from .witness import check_note, ledger_id
@@ -186,6 +186,8 @@ class Writer:
         connection.execute("BEGIN IMMEDIATE")
         self._look_at_schema(connection)
         self.head = head_in(connection)
+        if self.head.seq >= MAX_INTEGER or self.head.at > MAX_INTEGER:
+            raise BrokenChain(self.path, "its number or time is beyond 2^53 - 1", self.head.seq)
 
     def _look_at_schema(self, connection: sqlite3.Connection) -> None:
         """Refuse what would run in this turn: looked for again whenever the schema has changed

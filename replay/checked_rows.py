@@ -12,7 +12,7 @@ from typing import Any
 from ..ledger.note import Note, Unreadable
 from .checked_book import Book
 from .checked_gaps import NamedGaps
-from .checked_json import strictly, text
+from .checked_json import MOST, strictly, text
 from .checked_reading import Raw, Row
 from .checked_runs import RunCheck
 from .gap import Hole
@@ -83,6 +83,8 @@ class ChainCheck:
             self._say(row, "type")
             self._advance(row, b"")
             return None
+        if max(row.seq, row.at, row.version) > MOST:
+            self._say(row, "number")
         if row.prev not in (self.hash, self._also):
             self._say(row, "prev")
         if row.at < self._at:

@@ -74,10 +74,12 @@ class RunCheck:
                 at, link = when, own
         except (ValueError, TypeError):
             return False
-        return True
+        return max(seq, at) <= MOST
 
     def _front(self, kind: str, version: int, actor: str) -> str:
-        """Raises TypeError where kind or actor is no text."""
+        """Raises TypeError where kind or actor is no text, ValueError for too great a version."""
+        if version > MOST:
+            raise ValueError(version)
         front = f",{text(kind)},{version},{text(actor)},"
         if len(self._fronts) >= _MOST_FRONTS:
             self._fronts.clear()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from .facts import Record
 
 PROBLEMS = frozenset(
-    "unreadable missing gap index schema foreign type canonical hash prev at broken_chain"
-    " unknown_event void double invariant snapshot piece holdings capacity tail note tree"
-    " truncated rewritten other_ledger signature unprovable fork cut expected lost".split()
+    "unreadable missing gap index schema foreign type number canonical hash prev at"
+    " broken_chain unknown_event void double invariant snapshot piece holdings capacity tail note"
+    " tree truncated rewritten other_ledger signature unprovable fork cut expected lost".split()
 )
 """Whatever can be found, each by its word; `cli/sentence_problem.py` says what it means."""
 
