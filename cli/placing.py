@@ -32,7 +32,7 @@ def place_text(shares: Iterable[Share]) -> str:
 def cpu_text(shares: Sequence[Share]) -> str:
     """`16 CPUs`; over several servers how many on each, or in all where they differ."""
     counts = {share.cpus for share in shares}
-    cpus = shares[0].cpus
+    cpus = shares[0].cpus if shares else 0  # a forged grant may hold nothing
     if len(shares) == 1:
         return _("{cpus} CPU", "{cpus} CPUs", cpus).format(cpus=cpus)
     if len(counts) == 1:
@@ -42,4 +42,4 @@ def cpu_text(shares: Sequence[Share]) -> str:
 
 def held_text(shares: Sequence[Share]) -> str:
     """`gpu-server-2:0-1, 16 CPUs`."""
-    return f"{place_text(shares)}, {cpu_text(shares)}"
+    return ", ".join(one for one in (place_text(shares), cpu_text(shares)) if one)
