@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from ..replay.facts import Share, cpus_in
 from .hostrange import fold, gpu_text
+from .printable import printable
 from .words import _
 
 
@@ -26,7 +27,7 @@ def place_words(shares: Iterable[Share]) -> list[str]:
 
 def place_text(shares: Iterable[Share]) -> str:
     """The words in one text, as tables and sentences show it."""
-    return " ".join(place_words(shares))
+    return printable(" ".join(place_words(shares)))
 
 
 def cpu_text(shares: Sequence[Share]) -> str:

@@ -95,7 +95,7 @@ def card_text(server: Server) -> str:
     """`8 GPUs` with what they are, where that is known of them: `8 × H100-SXM5-80GB`."""
     count = len(server.gpus)
     models = {card.model for card in server.gpus}
-    model = next(iter(models))
+    model = next(iter(models), None)
     if len(models) == 1 and model is not None:
         return f"{count} × {printable(model)}"
     return gpu_count(count)

@@ -96,5 +96,4 @@ def _stored(connection: sqlite3.Connection, level: int, first: int, count: int) 
 
 def _is_whole(level: int, n: object, root: object, own: object) -> bool:
     """Whether a row knows itself; a damaged file may hold any type anywhere."""
-    typed = isinstance(n, int) and isinstance(root, bytes)
-    return typed and own == digest(level, n, root)
+    return isinstance(n, int) and isinstance(root, bytes) and own == digest(level, n, root)

@@ -262,7 +262,8 @@ def _stored(log: Checked, table: str) -> Iterator[list[Stored]]:
             ).fetchall()  # fmt: skip
 
         rows = log.reading(ask)
-        if not all(isinstance(row[0], int) for row in rows):
+        numbers: list[object] = [row[0] for row in rows]
+        if not all(isinstance(number, int) for number in numbers):
             raise Misfit("a row has no number")
         yield rows
         if len(rows) < RUN:

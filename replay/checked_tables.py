@@ -57,7 +57,8 @@ def _unindexed(log: Checked) -> list[Problem]:
             return conn.execute(INDEXED.format(index=index_of(conn)), (after, RUN)).fetchall()  # noqa: B023 - runs at once
 
         rows = log.reading(ask)
-        if not all(isinstance(number, int) for number, _ in rows):
+        numbers: list[object] = [row[0] for row in rows]
+        if not all(isinstance(number, int) for number in numbers):
             raise Misfit("a row has no number")
         found += [
             Problem(None, "holdings", f"row {number} is not found by its server")

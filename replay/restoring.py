@@ -31,6 +31,7 @@ def hold_back(turn: Turn, actor: Actor, reason: str | None, *, apart: bool) -> R
     places = tuple(
         Place(server.facts.name, tuple(card.index for card in server.facts.gpus))
         for server in batch.state.servers()
+        if server.facts.gpus  # a forged one without any counts as none
     )
     why = f"restored to seq {restored}; later grants unknown"
     why = why if reason is None else f"{why}: {reason}"

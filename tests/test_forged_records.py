@@ -50,6 +50,19 @@ def test_a_mirror_is_given_up_by_the_name_that_is_shown(told: Path, run_cli: Run
     assert r"/tmp/a\x00b is no mirror any more" in done.stdout
 
 
+@pytest.mark.parametrize("server", ["bare", "g\x1b[31m"])
+def test_a_server_that_no_writer_adds(told: Path, server: str, run_cli: RunCli) -> None:
+    """One without GPUs, or with a name that acts on a terminal, is shown, and restored."""
+    gpus = [] if server == "bare" else [{"index": 2**53 - 1}]
+    fact = {"cpus": 9, "gpus": gpus, "name": server}
+    append(told, "pool.changed", {"added": [fact], "by": BY, "removed": ["s0"], "ended": [2]})
+    target = str(told.with_name("other.db"))
+    for words in [*COMMANDS, "pool show", f"restore {told} -o {target}"]:
+        done = run_cli("--ledger", told, *words.split())
+        assert "should not have happened" not in done.stderr, words
+        assert "\x1b" not in done.stdout + done.stderr, words
+
+
 def test_a_grant_of_nothing(told: Path, run_cli: RunCli) -> None:
     """It is listed and ended like any other."""
     grant: dict[str, Any] = {"asked": {"gpus": 1, "task": "none"}, "by": BY, "servers": []}

@@ -137,7 +137,7 @@ def _tell_drained(session: Session, made: Restored) -> None:
     session.say(told)
     if drained.places:
         step = _("see what runs there, then: gpuledger resume {places}")
-        session.say(step.format(places=moved(drained.places)))
+        session.say(step.format(places=printable(moved(drained.places))))
 
 
 def _source(source: Told) -> str:

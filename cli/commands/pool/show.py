@@ -77,7 +77,7 @@ def _rows(state: State, pool: Pool) -> Iterator[tuple[str, ...]]:
     for run in runs(pool.servers, alike):
         for names, _count in fold([server.name for server in run]):
             first = run[0]
-            model = next(iter({card.model for card in first.gpus}))
+            model = next(iter({card.model for card in first.gpus}), None)
             yield (
                 names, str(len(first.gpus)), model or "", str(first.cpus), first.host or "",
                 gpu_text(drained[first.name]),
