@@ -65,7 +65,7 @@ def tell_gang(session: Session, told: Gang, form: str | None) -> None:
         session.say(cuda_list(first))
         return
     for line in export_lines(environment(form or None, told, _folder(session, told, form))):
-        session.say(line)
+        session.text(line)  # for a shell, by whose rules names are quoted
 
 
 def _elsewhere(session: Session, told: Gang, form: str | None) -> None:
