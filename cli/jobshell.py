@@ -64,8 +64,9 @@ def tell_gang(session: Session, told: Gang, form: str | None) -> None:
     if form is None:
         session.say(cuda_list(first))
         return
-    for line in export_lines(environment(form or None, told, _folder(session, told, form))):
-        session.text(line)  # for a shell, by whose rules names are quoted
+    for setting in export_lines(environment(form or None, told, _folder(session, told, form))):
+        for line in setting.split("\n"):  # a shell reads on within quotes
+            session.say(line)
 
 
 def _elsewhere(session: Session, told: Gang, form: str | None) -> None:
