@@ -104,7 +104,7 @@ def _not_permitted(facts: Facts) -> Said:
 
 def _passed(first: Any) -> Said:  # noqa: ANN401 — a record
     return Said(
-        _("{user}'s {task} ({id}) was passed in line by this and would start later").format(
+        _("{user}'s {task} ({id}), which this passed in line, would start later for it").format(
             user=bare(first.user), task=bare(first.task), id=ids([first.request])
         ),
         _("let it end in time, or ask an admin, who can do it with --force --reason TEXT"),

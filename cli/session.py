@@ -159,7 +159,11 @@ class Session:
         Raises Unanswered where something was done and the answer cannot be written.
         """
         del kind, trace
-        self._answered(error)
+        try:
+            self._answered(error)
+        except Unanswered:
+            self._tell_noticed()
+            raise
         if error is not None and not isinstance(error, (GpuledgerError, click.exceptions.Exit)):
             return
         if error is not None and self._ledger is not None:

@@ -20,7 +20,8 @@ def refuse_neighbour(path: str) -> None:
     """
     for suffix in _ALL:
         stem = path.removesuffix(suffix)
-        if stem != path and os.path.basename(stem) and os.path.lexists(stem):
+        named = stem != path and os.path.basename(stem)
+        if named and os.path.lexists(stem) and not os.path.isdir(stem):
             raise LedgerExists(path, "neighbour")
 
 

@@ -241,8 +241,8 @@ class Allocator:
                 recorded = self._recorded(batch, decide, actor, keyed)
             except GpuledgerError as error:
                 told = batch.explained(error)
-                if not batch.appended:
-                    raise told from None
+                if told is error and not batch.appended:
+                    raise
                 return told  # what ended by itself has ended, whatever became of this act
             if grants is not None and isinstance(recorded, Recorded):
                 grants.extend(batch.grants(recorded.payload.allocations))
@@ -275,10 +275,13 @@ class Allocator:
     def _decided(
         self, batch: Batch, decide: Callable[[State, Actor, int], Decision], actor: Actor
     ) -> Decision:
-        """The decision; before room is denied, those who hold it are looked at once more."""
+        """The decision; before room is denied, or somebody passed who was stopped, those who hold
+        it or wait are looked at once more.
+        """
         who = self.with_groups(batch.state, actor)
         decision = decide(batch.state, who, batch.at)
-        if isinstance(decision, Refusal) and self._looked_us != batch.now_us:
+        doubtful = isinstance(decision, Refusal) or batch.state.docket.asleep
+        if doubtful and self._looked_us != batch.now_us:
             before = batch.state.seq, batch.state.docket.asleep
             self._look(batch, actor, at_once=True)
             if (batch.state.seq, batch.state.docket.asleep) != before:

@@ -123,7 +123,9 @@ class Docket:
         return [one for one in line if one.id not in self.asleep] if self.asleep else line
 
     def passed(self, piece: AllocationPiece, priority: int) -> list[WaitingPiece]:
-        """Those who waited ahead of what runs when it was granted, and wait still."""
+        """Those who waited when this was granted, wait still, and come before it in line; its
+        `priority` is that of its project now, as theirs are.
+        """
         place = -priority, piece.request or piece.id
         return [one for one in self.awake() if one.id < piece.id and _order(one) < place]
 

@@ -13,7 +13,7 @@ from .ending import find
 from .errors import NoLease, NoSuchTask
 from .facts import AskedExtend, AskedRelease, Extension
 from .limit import Breach, breach_of_extension
-from .line import room_at
+from .line import lacks_room, room_at
 from .piece import AllocationPiece, WaitingPiece
 from .refusal import Ahead, Refusal
 from .rights import admin_by, by, right_to
@@ -43,9 +43,10 @@ def decide_extend(
         return Refusal(
             "extend", "limit", actor.user, asked_extend=asked, breach=tried.broken, most=most
         )
-    if admin is None and asked.force and asked.reason is not None:
+    delayed = _delayed(state, tried, found, now_us)
+    if delayed and asked.force and asked.reason is not None:
         admin = admin_by(state.pool.admins, actor)
-    delayed = _delayed(state, tried.then, found, now_us) if admin is None else ()
+        delayed = delayed if admin is None else []
     if delayed:
         ahead = tuple(Ahead(one.id, one.asked.task, one.user) for one in delayed)
         return Refusal("extend", "waiting", actor.user, asked_extend=asked, ahead=ahead)
@@ -63,42 +64,59 @@ class _Tried(NamedTuple):
 def _tried(state: State, found: list[AllocationPiece], more_s: int, now_us: int) -> _Tried:
     """What would be if all ended so many seconds later."""
     extensions = tuple(_extension(piece, more_s) for piece in found)
-    so_far = state.copy()
-    for piece, one in zip(found, extensions, strict=True):
-        broken = breach_of_extension(so_far, piece, one.until, now_us)
+    then = state.copy()
+    return _Tried(extensions, then, _broken(then, found, more_s, now_us))
+
+
+def _broken(trial: State, found: list[AllocationPiece], more_s: int, now_us: int) -> Breach | None:
+    """Let all end so many seconds later in a copy of the state, up to the first broken limit."""
+    for piece in found:
+        until = _extension(piece, more_s).until
+        broken = breach_of_extension(trial, piece, until, now_us)
         if broken is not None:
-            return _Tried(extensions, so_far, broken)
-        so_far.prolong(piece, one.until)  # what one adds counts for the next
-    return _Tried(extensions, so_far, None)
+            return broken
+        trial.prolong(piece, until)  # what one adds counts for the next
+    return None
 
 
 def _most(state: State, found: list[AllocationPiece], more_s: int, now_us: int) -> int:
     """By how many seconds, fewer than asked for, all of them may end later; 0 where by none."""
-    return bisect(
-        range(1, more_s),
-        False,
-        key=lambda less: _tried(state, found, less, now_us).broken is not None,
-    )
+    trial = state.copy()
+
+    def broken(less_s: int) -> bool:
+        for piece in found:
+            trial.prolong(piece, _extension(piece, 0).until)
+        return _broken(trial, found, less_s, now_us) is not None
+
+    return bisect(range(1, more_s), False, key=broken)
 
 
 def _delayed(
-    state: State, then: State, found: Sequence[AllocationPiece], now_us: int
+    state: State, tried: _Tried, found: Sequence[AllocationPiece], now_us: int
 ) -> list[WaitingPiece]:
-    """Whom one of these passed in line on the word of its lease, and who would have room later."""
-    passed = {
-        one.id: one
-        for piece in found
-        for one in state.docket.passed(piece, state.pool.priority(piece.project))
-    }
-    return [one for one in passed.values() if _later(state, then, one, now_us)][:SHOWN]
+    """Those who come before one of these in line, as they did when it was granted, and would have
+    room later for it; what others among these add, which came first, is not held against it.
+    """
+    passers: dict[int, set[int]] = {}
+    for piece in found:
+        for one in state.docket.passed(piece, state.pool.priority(piece.project)):
+            passers.setdefault(one.id, set()).add(piece.id)
+    delayed = []
+    for number, late in passers.items():
+        waits, rest = state.docket.waiting[number], state
+        if len(late) < len(found):
+            rest = state.copy()
+            for piece, one in zip(found, tried.extensions, strict=True):
+                if piece.id not in late:
+                    rest.prolong(piece, one.until)
+        if lacks_room(state, waits, now_us) and _later(rest, tried.then, waits, now_us):
+            delayed.append(waits)
+    return delayed[:SHOWN]
 
 
-def _later(state: State, then: State, piece: WaitingPiece, now_us: int) -> bool:
-    before = room_at(state, piece, now_us)
-    if before is None:
-        return False
-    after = room_at(then, piece, now_us)
-    return after is None or after > before
+def _later(state: State, then: State, waits: WaitingPiece, now_us: int) -> bool:
+    before, after = (room_at(one, waits, now_us) for one in (state, then))
+    return before is not None and (after is None or after > before)
 
 
 def _extension(piece: AllocationPiece, more_s: int) -> Extension:

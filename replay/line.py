@@ -53,15 +53,17 @@ def forecast(state: State, now_us: int) -> dict[int, int]:
     return starts
 
 
-def room_at(state: State, piece: WaitingPiece, now_us: int) -> int | None:
-    """When one who waits has room if nobody else comes (microseconds UTC), as the leases tell.
+def lacks_room(state: State, piece: WaitingPiece, now_us: int) -> bool:
+    """Whether one who waits lacks nothing but room."""
+    there = _there(state, request_of(piece))
+    return there and breach(state, wish_of(state, piece), now_us) is None
 
-    None where no lease tells, or something else than room is lacking.
+
+def room_at(state: State, piece: WaitingPiece, now_us: int) -> int | None:
+    """When one who waits has room if nobody else comes (microseconds UTC), as the leases tell;
+    None where none does. The servers that are named must be there.
     """
     request = request_of(piece)
-    lacks = not _there(state, request) or breach(state, wish_of(state, piece), now_us) is not None
-    if lacks:
-        return None
     if find_place(state.fleet, request) is not None:
         return now_us
     look = _Round(state, now_us, None)

@@ -149,14 +149,15 @@ class Team(Asks):
             assert isinstance(turn.error, NoLease)
             return
         before = {number: runs[number] for number in numbers}
-        starts = self.model.starts(numbers, turn.at)
-        runs |= {n: replace(run, until=run.until + more) for n, run in before.items()}
+        later = {n: replace(run, until=run.until + more) for n, run in before.items()}
+        delays = self.model.delays(later, turn.at)
+        runs |= later
         book = Book(self.model.pool, runs.values(), self.model.spent)
         if any(book.overdone(runs[number], turn.at) for number in numbers):
             runs |= before
             assert isinstance(turn.error, Refused)
             assert turn.error.reason == "limit"
-        elif over or all(self.model.starts(numbers, turn.at)[n] <= at for n, at in starts.items()):
+        elif over or not delays:
             assert turn.error is None
         else:
             runs |= before

@@ -52,16 +52,24 @@ class Model:
         idle = list(self.world(at).idle)
         return Book(self.pool, self.runs.values(), self.spent).broken(want, idle, at)
 
-    def starts(self, numbers: list[int], at: int) -> dict[int, float]:
-        """When each of those whom one of these passed in line has room, if nobody else comes."""
-        world = self.world(at)
-        return {
-            ahead: inf if (start := world.start(want.wish)) is None else start
-            for ahead, want in self.line.items()
-            for n, run in ((n, self.runs[n]) for n in numbers)
-            if ahead < n and (-want.priority, ahead) < (-run.priority, run.place or n)
-            if ever(list(world.idle), want.wish) and not self.broken(want, at)
-        }
+    def delays(self, later: dict[int, Want], at: int) -> bool:
+        """Whether one of these, if they ended later, would keep somebody waiting who comes before
+        it in line and did when it was granted.
+        """
+        idle = list(self.world(at).idle)
+        for ahead, want in self.line.items():
+            place = -want.priority, ahead
+            late = {n for n, one in later.items() if place < (-one.priority, one.place or n)}
+            late = {n for n in late if n > ahead}
+            if late and ever(idle, want.wish) and not self.broken(want, at):
+                rest = {n: run for n, run in later.items() if n not in late}
+                before, after = (
+                    replace(self, runs=self.runs | more).world(at).start(want.wish)
+                    for more in (rest, later)
+                )
+                if before is not None and (after is None or after > before):
+                    return True
+        return False
 
     def begin(self, number: int, want: Want, shares: Shares, at: int) -> None:
         """It runs, for as long as its lease says."""

@@ -121,6 +121,14 @@ def test_a_ledgers_files_stay(file: Path, ledger_path: Path, run_cli: RunCli, su
     assert run_cli("--ledger", ledger_path, "audit", "verify").returncode == 0
 
 
+def test_a_folder_has_no_neighbours(file: Path, ledger_path: Path, run_cli: RunCli) -> None:
+    """A folder is no database: what is called like its -journal is nothing of the kind."""
+    place = file.with_name("lab-journal")
+    place.with_name("lab").mkdir()
+    assert run_cli("--ledger", ledger_path, "backup", place).returncode == 0
+    assert run_cli("--ledger", place, "restore", place, "--replace").returncode == 0
+
+
 def test_another_name_of_the_ledger(file: Path, ledger_path: Path, run_cli: RunCli) -> None:
     """The ledger itself stays behind a second name, and where its lock file is gone."""
     os.link(ledger_path, file)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from chosen_times import Clock, as_actor, ledger_from
+from chosen_times import Clock, as_actor, ledger_from, us
 from gpuledger.handle import Ledger
+from gpuledger.ledger.canonical import encode
+from gpuledger.ledger.event import Draft
+from gpuledger.replay.allocator import Allocator
+from gpuledger.replay.catalogue import LedgerCreated, version
 from gpuledger.replay.errors import Refused
-from gpuledger.replay.facts import Asked, Placed
+from gpuledger.replay.facts import Asked, AskedRelease, By, Placed, Process, Tie
 from gpuledger.replay.request import AllocateRequest
+from memory_log import MemoryLog
 from small_pools import ADA, BOB, ROOT, pool
 
 HOUR_S = 3_600
@@ -51,6 +58,16 @@ def test_who_passed_cannot_extend_at_the_cost_of_whom_he_passed(book: Ledger) ->
     assert starts(book) == foreseen
 
 
+def test_what_came_first_is_not_held_against_what_passed(book: Ledger) -> None:
+    """Of several that are extended together, only what passed somebody must not delay him."""
+    book.allocate("short", 2, on=(Placed("s1"),), lease=HOUR_S)
+    book.extend("early", "short", lease=5 * HOUR_S)
+    book.extend("short", lease=3 * HOUR_S)
+    with pytest.raises(Refused):
+        book.extend("short", lease=1)
+    book.extend("early", "short", lease=HOUR_S)
+
+
 def test_who_came_first_may_extend(book: Ledger) -> None:
     """What ran before anybody waited, or elsewhere, goes on as long as limits allow."""
     book.allocate("elsewhere", 2, on=(Placed("s0"),), lease=HOUR_S)
@@ -66,6 +83,9 @@ def test_an_admin_may_let_it_go_on(book: Ledger, ledger_path: Path, clock: Clock
     """With a reason, which is recorded, for others and for himself."""
     book.allocate("short", 2, on=(Placed("s1"),), lease=HOUR_S)
     with as_actor(ledger_path, clock, ROOT) as root:
+        with pytest.raises(Refused) as caught:
+            root.extend("short", lease=9 * HOUR_S, user="ada")
+        assert caught.value.reason == "waiting"
         root.extend("short", lease=9 * HOUR_S, user="ada", force=True, reason="a paper is due")
     foreseen = starts(book)
     with as_actor(ledger_path, clock, ROOT) as root:
@@ -75,3 +95,25 @@ def test_an_admin_may_let_it_go_on(book: Ledger, ledger_path: Path, clock: Clock
             root.extend("own", lease=9 * HOUR_S)
         root.extend("own", lease=9 * HOUR_S, force=True, reason="a paper is due")
     assert starts(book) == foreseen
+
+
+def test_who_goes_on_again_is_passed_no_more() -> None:
+    """Not even by one who looked after him less than a second ago, when he was stopped."""
+    ticks = itertools.count(us("2026-03-02T12:00:00"), 1000)
+    seen: list[str | None] = ["stopped"]
+    data = encode(LedgerCreated("0" * 32, 1, pool(1), By("root", 0)))
+    first = Draft(next(ticks), LedgerCreated.KIND, version(LedgerCreated.KIND), "uid:0", None, data)
+    log = MemoryLog(first, lambda: next(ticks))
+    team = Allocator(log, gone=lambda _tie: seen[-1])
+    team.allocate(AllocateRequest(Asked("first", 4)), ADA)
+    waiter = Tie("here", "boot", 1, (Process(7, 1),))
+    host = msgspec.structs.replace(ADA, host="here")
+    team.join(AllocateRequest(Asked("waits", 4), waiter=waiter), host)
+    for _ in range(2):
+        with pytest.raises(Refused):
+            team.allocate(AllocateRequest(Asked("new", 4)), host)
+    seen.append(None)
+    team.release(AskedRelease(("first",)), host)
+    with pytest.raises(Refused) as caught:
+        team.allocate(AllocateRequest(Asked("new", 1)), host)
+    assert caught.value.reason == "waiting"

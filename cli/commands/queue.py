@@ -82,7 +82,7 @@ def _why(reason: str) -> str:
         "no_gpus": _("no GPUs"),
         "no_cpus": _("no CPUs"),
         "fragmented": _("not on one server"),
-        "never": _("a server is gone"),
+        "never": _("its servers or project are gone"),
         "stopped": _("its process is stopped"),
     }
     return words.get(reason, reason)
