@@ -101,14 +101,14 @@ def _delayed(
     for piece in found:
         for one in state.docket.passed(piece, state.pool.priority(piece.project)):
             passers.setdefault(one.id, set()).add(piece.id)
-    delayed = []
+    delayed: list[WaitingPiece] = []
     for number, late in passers.items():
         waits, rest = state.docket.waiting[number], state
         if len(late) < len(found):
             rest = state.copy()
-            for piece, one in zip(found, tried.extensions, strict=True):
+            for piece, more in zip(found, tried.extensions, strict=True):
                 if piece.id not in late:
-                    rest.prolong(piece, one.until)
+                    rest.prolong(piece, more.until)
         if lacks_room(state, waits, now_us) and _later(rest, tried.then, waits, now_us):
             delayed.append(waits)
     return delayed[:SHOWN]
