@@ -109,7 +109,7 @@ def test_a_report_ends_only_the_reporters_own(desk: Desk, sshd: Sshd) -> None:
 
 def test_without_network_it_keeps_its_gpus_until_its_lease_ends(desk: Desk) -> None:
     """The child goes on, and is ended before its GPUs can be another's; nothing is left."""
-    with desk.running("-g 2 --lease 8s", *BEGUN) as run:
+    with desk.running("-g 2 --lease 20s", *BEGUN) as run:
         assert line(run) == "begun"
         desk.network_goes()
         assert run.wait(60) == 143
