@@ -200,15 +200,15 @@ class Asks(Turns):
         if self.answered_before(turn, TEAM[asking.who % 3], asking.key, asking.request.asked):
             return
         if number not in model.line:
-            assert isinstance(turn.error, NotWaiting | TaskInUse | NoSuchServer)
+            gone = NotWaiting | TaskInUse | NoSuchServer | NoSuchProject
+            assert isinstance(turn.error, gone)
             assert turn.event is None
             return
         want = model.line[number]
         if not there(model.benches(), want.wish):
             assert isinstance(turn.error, NoSuchServer)
             return
-        projects = [one.name for one in model.pool.projects]
-        if projects and want.project is not None and want.project not in projects:
+        if not model.takes(want.project):
             assert isinstance(turn.error, NoSuchProject)
             return
         said = model.answer(want, turn.at, lambda: self.plan(turn, want, asking), number)
