@@ -13,7 +13,6 @@ from ...replay.spent import SECOND_US
 from ..hostrange import expand
 from ..options import completed, define
 from ..placing import held_text, place_words
-from ..printable import printable
 from ..session import Session
 from ..shape import held_s, released
 from ..timetext import held_text as time_text
@@ -91,7 +90,7 @@ def _tell(session: Session, ledger: Ledger, ended: Released) -> None:
         )
         again = _again(one, ended.end, ends.get(one.event.seq), ledger.actor.identity)
         if again is not None:
-            sentence += _("; take it back: {command}").format(command=printable(again))
+            sentence += _("; take it back: {command}").format(command=again)
         session.say(sentence)
 
 

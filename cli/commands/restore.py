@@ -10,7 +10,6 @@ import click
 from ...replay.errors import DoesNotExtend
 from ..exit import FAILED
 from ..options import completed, define
-from ..printable import printable
 from ..recovering import is_there, only_there, tell_problems
 from ..report import head_text
 from ..sentence_problem import problem_sentence
@@ -133,11 +132,11 @@ def _tell_drained(session: Session, made: Restored) -> None:
     from ..moving import moved
 
     drained: PoolDrained = made.drained.payload
-    told = _("all servers are drained: {reason}").format(reason=printable(drained.reason or ""))
+    told = _("all servers are drained: {reason}").format(reason=drained.reason or "")
     session.say(told)
     if drained.places:
         step = _("see what runs there, then: gpuledger resume {places}")
-        session.say(step.format(places=printable(moved(drained.places))))
+        session.say(step.format(places=moved(drained.places)))
 
 
 def _source(source: Told) -> str:
