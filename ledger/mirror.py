@@ -85,7 +85,7 @@ class Mirror:
                 self._find(read, noted, os.O_RDONLY)
             self._check_torn(read)
             sealed = sum(one.sealed for one in segments(self.folder)) if count else 0
-        except (OSError, ValueError, Diverged, GpuledgerError, *FAULTS) as error:
+        except (OSError, Diverged, GpuledgerError, *FAULTS) as error:
             return self._troubled(error, noted)
         finally:
             self._close()
@@ -106,7 +106,7 @@ class Mirror:
             self._append(islice(read(self._seq, head.seq), most))
             self._seal_if_full()
             self._left = None if self._tail is None else self._tail.left()
-        except (OSError, ValueError, Diverged, GpuledgerError, *FAULTS) as error:
+        except (OSError, Diverged, GpuledgerError, *FAULTS) as error:
             return self._troubled(error, head)
         finally:
             self._close()
@@ -262,7 +262,7 @@ def prepare(mirror: Mirror, read: Read, head: Head) -> None:
     """
     try:
         mirror.prepare()
-    except (OSError, ValueError) as error:  # a forged event may name what no path can be
+    except OSError as error:
         told = troubled(mirror.directory, error, 0, 0)
     else:
         told = mirror.look(read, head)
