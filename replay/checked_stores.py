@@ -14,7 +14,7 @@ from ..ledger.errors import GpuledgerError
 from ..ledger.event import Event
 from .checked_json import canonical
 from .checked_reading import Checked
-from .checked_tables import table_problems
+from .checked_tables import RUN, numbered_runs, table_problems
 from .checked_words import closed, spelled
 from .fold import FOLD_VERSION
 from .holding import Effects, Holding
@@ -25,7 +25,6 @@ from .snapshot_store import Header, Misfit
 if TYPE_CHECKING:
     import sqlite3
 
-RUN = 2_000
 Stored = tuple[int, bytes, bytes, Any, Any]
 """A row: its number, its value, its digest, and what it is found by."""
 
@@ -251,23 +250,11 @@ class _Rows:
 def _stored(log: Checked, table: str) -> Iterator[list[Stored]]:
     """The stored rows in runs."""
     columns = "CAST(server AS BLOB), ended" if table == "holdings" else "NULL, NULL"
-    last = -(2**63)
-    while True:
-        after = last
 
-        def ask(conn: sqlite3.Connection) -> list[Stored]:
-            return conn.execute(
-                f"SELECT n, CAST(value AS BLOB), digest, {columns} FROM {table}"  # noqa: S608 - two fixed names
-                " WHERE n > ? ORDER BY n LIMIT ?", (after, RUN),  # noqa: B023 - runs at once
-            ).fetchall()  # fmt: skip
+    def ask(conn: sqlite3.Connection, after: int) -> list[Stored]:
+        return conn.execute(
+            f"SELECT n, CAST(value AS BLOB), digest, {columns} FROM {table}"  # noqa: S608 - two fixed names
+            " WHERE n > ? ORDER BY n LIMIT ?", (after, RUN),
+        ).fetchall()  # fmt: skip
 
-        rows = log.reading(ask)
-        numbers: list[object] = [row[0] for row in rows]
-        if not all(isinstance(number, int) for number in numbers):
-            raise Misfit("a row has no number")
-        yield rows
-        if len(rows) < RUN:
-            return
-        last = rows[-1][0]
-        if last <= after:
-            raise Misfit("its rows are out of order")
+    return numbered_runs(log, ask)

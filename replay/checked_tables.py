@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..ledger.errors import GpuledgerError
 from .checked_reading import Checked
@@ -13,7 +14,10 @@ from .snapshot_store import Misfit
 if TYPE_CHECKING:
     import sqlite3
 
+Row = TypeVar("Row", bound=tuple[Any, ...])
+
 RUN = 2_000
+"""Rows of one run: a read transaction of a few milliseconds."""
 TABLES = {
     "snapshot": "snapshot", "pieces": "snapshot", "holdings": "holdings", "capacity": "capacity",
 }  # fmt: skip
@@ -39,6 +43,26 @@ def table_problems(log: Checked) -> list[Problem]:
     return problems
 
 
+def numbered_runs(
+    log: Checked, ask: Callable[[sqlite3.Connection, int], list[Row]]
+) -> Iterator[list[Row]]:
+    """Yield a table's rows in runs, each row's number its first column; `ask` returns up to `RUN`
+    of them behind a number. Raises Misfit where one is no number, or they are out of order.
+    """
+    last = -(2**63)
+    while True:
+        rows = log.reading(lambda conn: ask(conn, last))  # noqa: B023 - runs at once
+        numbers: list[object] = [row[0] for row in rows]
+        if not all(isinstance(number, int) for number in numbers):
+            raise Misfit("a row has no number")
+        yield rows
+        if len(rows) < RUN:
+            return
+        after, last = last, rows[-1][0]
+        if last <= after:
+            raise Misfit("its rows are out of order")
+
+
 def _kinds(conn: sqlite3.Connection) -> dict[str, str]:
     return dict(conn.execute("SELECT lower(name), type FROM sqlite_schema WHERE type <> 'trigger'"))
 
@@ -48,28 +72,16 @@ def _unindexed(log: Checked) -> list[Problem]:
 
     Raises Misfit where there is no index, Damaged where it cannot be read.
     """
-    found: list[Problem] = []
-    last = -(2**63)
-    while True:
-        after = last
 
-        def ask(conn: sqlite3.Connection) -> list[tuple[int, int]]:
-            return conn.execute(INDEXED.format(index=index_of(conn)), (after, RUN)).fetchall()  # noqa: B023 - runs at once
+    def ask(conn: sqlite3.Connection, after: int) -> list[tuple[int, int]]:
+        return conn.execute(INDEXED.format(index=index_of(conn)), (after, RUN)).fetchall()
 
-        rows = log.reading(ask)
-        numbers: list[object] = [row[0] for row in rows]
-        if not all(isinstance(number, int) for number in numbers):
-            raise Misfit("a row has no number")
-        found += [
-            Problem(None, "holdings", f"row {number} is not found by its server")
-            for number, led in rows
-            if not led
-        ]
-        if len(rows) < RUN:
-            break
-        last = rows[-1][0]
-        if last <= after:
-            raise Misfit("its rows are out of order")
+    found = [
+        Problem(None, "holdings", f"row {number} is not found by its server")
+        for rows in numbered_runs(log, ask)
+        for number, led in rows
+        if not led
+    ]
     by_rows, by_index = log.reading(_counts)
     if by_index > by_rows:
         found.append(Problem(None, "holdings", f"{by_index - by_rows} entries of their index"))
