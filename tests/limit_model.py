@@ -41,6 +41,12 @@ class Want:
         return sum(len(gpus) for _, gpus, _ in self.shares)
 
 
+def takes(pool: Pool, project: str | None) -> bool:
+    """Whether one may ask for a project: where some are listed, there are no others."""
+    listed = [one.name for one in pool.projects]
+    return project is None or not listed or project in listed
+
+
 Caps = dict[str, dict[str, int | None]]
 
 
@@ -108,8 +114,7 @@ class Book:
         gpus, cpus = want.wish.gpus, most_cpus(benches, want.wish)
         length = lease(self.pool, want) or 0
         found = {"never"} if gpus > (self.pool.limits.gpus_per_task or inf) else set()
-        projects = [None, *(one.name for one in self.pool.projects)]
-        found |= {"never"} if projects[1:] and want.project not in projects else set()
+        found |= set() if takes(self.pool, want.project) else {"never"}
         for scope, cap in caps(self.pool, want).items():
             kin = [run for run in self.runs if run.of(scope) == want.of(scope)]
             hours, spent = cap["gpu_hours"], 0.0

@@ -28,7 +28,7 @@ from gpuledger.replay.fold import decode
 from gpuledger.replay.line import serve
 from gpuledger.replay.piece import WaitingPiece
 from gpuledger.replay.request import AllocateRequest, placed_text
-from limit_model import Want, lease
+from limit_model import Want, lease, takes
 from team_model import LAST, Plan
 from team_turns import TEAM, S, Turn, Turns, shares_by
 
@@ -125,10 +125,9 @@ class Asks(Turns):
     def judge(self, turn: Turn, want: Want, asking: Asking, *, wait: bool) -> None:
         """Hold the answer to one who comes new against the model."""
         model, asked, actor = self.model, asking.request.asked, TEAM[asking.who % 3]
-        projects = [one.name for one in model.pool.projects]
         taken = [one for one in (*model.runs.values(), *model.line.values())
                  if (one.owner, one.task) == (want.owner, want.task)]  # fmt: skip
-        if projects and asked.project is not None and asked.project not in projects:
+        if not takes(model.pool, asked.project):
             assert isinstance(turn.error, NoSuchProject)
         elif taken:
             assert isinstance(turn.error, TaskInUse)
@@ -208,7 +207,7 @@ class Asks(Turns):
         if not there(model.benches(), want.wish):
             assert isinstance(turn.error, NoSuchServer)
             return
-        if not model.takes(want.project):
+        if not takes(model.pool, want.project):
             assert isinstance(turn.error, NoSuchProject)
             return
         said = model.answer(want, turn.at, lambda: self.plan(turn, want, asking), number)

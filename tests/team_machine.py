@@ -23,7 +23,7 @@ from gpuledger.replay.errors import (
 from gpuledger.replay.facts import AskedExtend, AskedRelease, Placed, Pool
 from gpuledger.replay.line import serve
 from gpuledger.replay.queue import queue
-from limit_model import Book, Want
+from limit_model import Book, Want, takes
 from team_asks import MOSTLY_OWN, PICK, WHO, Asks
 from team_turns import TEAM, S, Turn, shares_by
 
@@ -281,7 +281,7 @@ class Team(Asks):
         assert {row.piece.id for row in rows if row.reason == "next"} == plan.keys()
         for row in rows:
             want = self.model.line[row.piece.id]
-            could = self.model.takes(want.project) and ever(self.model.benches(), want.wish)
+            could = takes(self.model.pool, want.project) and ever(self.model.benches(), want.wish)
             assert (row.reason == "never") != could
             assert row.starts is None or row.starts >= at * S
             assert (row.starts == at * S) == (row.piece.id in plan)

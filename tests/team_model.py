@@ -52,11 +52,6 @@ class Model:
         idle = list(self.world(at).idle)
         return Book(self.pool, self.runs.values(), self.spent).broken(want, idle, at)
 
-    def takes(self, project: str | None) -> bool:
-        """Whether one may ask for a project: where some are listed, there are no others."""
-        listed = [one.name for one in self.pool.projects]
-        return project is None or not listed or project in listed
-
     def delays(self, later: dict[int, Want], at: int) -> bool:
         """Whether one of these, if they ended later, would keep somebody waiting who comes before
         it in line and did when it was granted.
